@@ -1,0 +1,61 @@
+/* hypervisor.h - the seam to the hypervisor: grants of another domain's memory, and event channels.
+ *
+ * Whoever ports libvbd fills in this struct; on Linux vbd_linux.h does. Errors are -errno.
+ * Sources: public/grant_table.h, public/event_channel.h.
+ */
+#ifndef VBDKIT_HYPERVISOR_H
+#define VBDKIT_HYPERVISOR_H
+
+#include "vbdkit/common.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum vbd_copy_direction { VBD_COPY_FROM_GUEST, VBD_COPY_TO_GUEST };
+
+/* One piece of a copy: within one granted page. */
+struct vbd_grant_copy {
+    void *local;     /* this side, any alignment, len bytes */
+    uint32_t grant;  /* grant reference of the guest */
+    uint16_t offset; /* bytes into the granted page */
+    uint16_t len;    /* bytes; offset + len is at most 4096 */
+    int16_t status;  /* out: 0, or why this piece was not copied (GNTST_*, negative) */
+};
+
+/* A bound event channel; what it is, the platform knows. */
+struct vbd_event_channel;
+
+struct vbd_hypervisor {
+    size_t struct_size; /* sizeof(struct vbd_hypervisor), for growth at the end */
+    void *ctx;          /* first argument of every call; must outlive its users */
+
+    /* Maps `count` pages that domain domid granted, one behind the other. Control thread.
+     * Errors: -EINVAL or -EIO for a grant that is not ours to map, -ENOMEM. */
+    int (*map)(void *ctx, unsigned domid, const uint32_t *grants, size_t count, bool writable,
+               void **ret);
+    /* Takes back what map returned, with the same count. Control thread. Never fails. */
+    void (*unmap)(void *ctx, void *address, size_t count);
+    /* Copies `count` pieces in one call. The queue's thread. Returns 0 when every piece has a
+     * status; -errno when the call as a whole failed and no status counts. */
+    int (*copy)(void *ctx, unsigned domid, enum vbd_copy_direction direction,
+                struct vbd_grant_copy *pieces, size_t count);
+
+    /* Binds to the port that domain domid offers. Control thread. Errors: -EINVAL no such port or
+     * taken, -ENOMEM. */
+    int (*bind)(void *ctx, unsigned domid, uint32_t remote_port, struct vbd_event_channel **ret);
+    /* Unbinds and frees. Control thread, after the queue's thread has let go of it. */
+    void (*unbind)(void *ctx, struct vbd_event_channel *channel);
+    /* Sends an event to the other side. The queue's thread. */
+    int (*notify)(void *ctx, struct vbd_event_channel *channel);
+    /* What a runner waits on: on Linux a descriptor that polls readable while an event waits. */
+    int (*wait_handle)(void *ctx, struct vbd_event_channel *channel);
+    /* Takes a waiting event and lets the next one in; true when there was one. The queue's thread.
+     */
+    bool (*take_event)(void *ctx, struct vbd_event_channel *channel);
+};
+
+#ifdef __cplusplus
+}
+#endif
+#endif

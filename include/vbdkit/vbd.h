@@ -1,0 +1,146 @@
+/* vbd.h - libvbd: virtual block devices of Xen, as calls.
+ *
+ * A backend takes the seams of a platform (memory, log, hypervisor, runner), a session with
+ * xenstore (xsc.h) and a source of storage, and is a device from there on: it offers itself,
+ * connects to the guest's front, serves it, and closes. The toolstack's side makes and removes the
+ * nodes in xenstore that a front and a back meet by.
+ *
+ * Threads: all calls here belong to the control thread, the one that drives the session; callbacks
+ * come on it, from inside the session or the runner. Requests are served on the runner's threads.
+ * Sources: public/io/blkif.h, public/io/xenbus.h, docs/misc/xenstore-paths.
+ */
+#ifndef VBDKIT_VBD_H
+#define VBDKIT_VBD_H
+
+#include "vbdkit/hypervisor.h"
+#include "vbdkit/queue.h"
+#include "vbdkit/runner.h"
+#include "vbdkit/storage.h"
+#include "vbdkit/xsc.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The seams; kept by reference, they outlive every device made with them. */
+struct vbd_platform {
+    const struct vbd_allocator *allocator;
+    struct vbd_log log;
+    const struct vbd_hypervisor *hypervisor;
+    const struct vbd_runner *runner;
+};
+
+/* Which vbd. */
+struct vbd_id {
+    const char *backend_class; /* "vbd", "qdisk", ...: the directory below backend/ */
+    unsigned backend_domid;    /* the domain that serves */
+    unsigned domid;            /* the guest */
+    uint32_t vdev;             /* device number, such as 51712 for xvda */
+};
+
+/* --- the back -------------------------------------------------------------------------------- */
+
+/* What the toolstack wrote about the image; strings are valid during the call. */
+struct vbd_image {
+    const char *params; /* the value of "params" */
+    bool read_only;     /* "mode" is not "w" */
+};
+
+/* Where storage comes from. `open` returns 0 and a storage that the device will close, or -errno
+ * and the sentence for the toolstack. Control thread. */
+struct vbd_source {
+    void *ctx;
+    int (*open)(void *ctx, const struct vbd_image *image, struct vbd_storage **ret,
+                struct vbd_error *why);
+};
+
+struct vbd_back;
+
+/* Why a back ended. */
+enum vbd_back_end {
+    VBD_BACK_REMOVED, /* the toolstack removed the backend's nodes */
+    VBD_BACK_PARKED,  /* vbd_back_park: the guest is still connected and waits for the next back */
+    VBD_BACK_LOST     /* the connection to xenstore was lost */
+};
+
+struct vbd_back_config {
+    struct vbd_id id;
+    struct vbd_source source;
+    uint32_t in_flight_max; /* limit: requests taken and not answered, per queue; 0 means 128 */
+    /* Called once when the back is over; it may, and somebody must, call vbd_back_free. */
+    void (*ended)(void *ctx, struct vbd_back *back, enum vbd_back_end end);
+    void *ctx;
+};
+
+/* Begins to serve the vbd whose backend nodes exist: /local/domain/B/backend/CLASS/DOMID/VDEV.
+ * Errors: -EINVAL a name is too long, -ENOMEM, -ENOTCONN. Everything that goes wrong later is told
+ * to the log and to the toolstack: nodes "hotplug-status", "hotplug-error", and "error". */
+VBD_API int vbd_back_run(const struct vbd_platform *platform, struct xsc *x,
+                         const struct vbd_back_config *config, struct vbd_back **ret);
+/* Finishes and answers what was taken, gives the ring back and ends with VBD_BACK_PARKED. The guest
+ * stays connected: its further requests wait in the ring for the next vbd_back_run of the same id.
+ */
+VBD_API void vbd_back_park(struct vbd_back *back);
+/* Frees a back that has ended. NULL is fine. */
+VBD_API void vbd_back_free(struct vbd_back *back);
+
+struct vbd_back_stats {
+    const char *name;  /* "dom3/vbd-51712"; valid as long as the back */
+    const char *phase; /* "waiting", "connected", ...; static */
+    struct vbd_id id;
+    uint64_t bytes; /* size of the disk, 0 before it was opened */
+    bool read_only, direct;
+    struct vbd_counters counters; /* over all connections of this back */
+};
+VBD_API void vbd_back_stats(const struct vbd_back *back, struct vbd_back_stats *ret);
+
+/* --- the toolstack's side ----------------------------------------------------------------------
+ */
+
+/* A new vbd. Strings are copied. */
+struct vbd_spec {
+    struct vbd_id id;
+    const char *params; /* the image, as the back's source understands it */
+    const char *device; /* the name people use, "xvda"; may be NULL */
+    bool read_only;
+    bool cdrom;
+    bool bootable;
+};
+
+/* How a toolstack call ended: 0, or -errno with a sentence valid during the call. */
+typedef void vbd_toolstack_done(void *ctx, int error, const char *why);
+
+/* Writes the nodes of both halves in one transaction: front owned by the guest and readable by the
+ * backend's domain, back the other way round. Ends with -EEXIST when the vbd exists, -ENOENT when
+ * the guest does not. All four calls return 0 and call `done` once later, or -errno and do not. */
+VBD_API int vbd_back_create(const struct vbd_allocator *allocator, struct xsc *x,
+                            const struct vbd_spec *spec, vbd_toolstack_done *done, void *ctx);
+/* Asks the back to close, as libxl does: online=0, state=Closing. The guest decides when. Ends with
+ * -ENOENT when there is no such vbd. */
+VBD_API int vbd_back_request_close(const struct vbd_allocator *allocator, struct xsc *x,
+                                   const struct vbd_id *id, vbd_toolstack_done *done, void *ctx);
+/* Closes without the guest: its nodes are removed, which the back takes for a guest that is gone.
+ */
+VBD_API int vbd_back_force_close(const struct vbd_allocator *allocator, struct xsc *x,
+                                 const struct vbd_id *id, vbd_toolstack_done *done, void *ctx);
+/* Removes the nodes of both halves, and the guest's directory below the class when it is empty. */
+VBD_API int vbd_back_destroy(const struct vbd_allocator *allocator, struct xsc *x,
+                             const struct vbd_id *id, vbd_toolstack_done *done, void *ctx);
+
+/* Room for the absolute path of a device's half, NUL included. */
+enum { VBD_PATH_MAX = 128 };
+/* "/local/domain/B/backend/CLASS/DOMID/VDEV"; -EINVAL when the class is too long or no name. */
+VBD_API int vbd_back_path(const struct vbd_id *id, char path[VBD_PATH_MAX]);
+/* "/local/domain/DOMID/device/vbd/VDEV". */
+VBD_API void vbd_front_path(const struct vbd_id *id, char path[VBD_PATH_MAX]);
+
+/* Device numbers (Xen's vbd-interface document). Turns "xvda", "xvdb3", "/dev/xvdc", "hda", "sda1"
+ * or a number into a vdev; -EINVAL when it is none of those. */
+VBD_API int vbd_vdev_parse(const char *name, uint32_t *ret);
+/* The name of a vdev, "xvda1"; a number that names no disk comes back as digits. */
+VBD_API void vbd_vdev_name(uint32_t vdev, char name[24]);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

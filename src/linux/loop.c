@@ -1,0 +1,64 @@
+/* loop.c - see loop.h. Called by queue_thread.c and by storages; one thread each. */
+#include "linux/loop.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum {
+    ENTRIES = 256 /* SQEs; more are submitted in several goes */
+};
+
+int vbd_loop_init(struct vbd_loop *loop)
+{
+    struct io_uring_params params;
+    int r;
+
+    memset(&params, 0, sizeof params);
+    params.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN;
+    r = io_uring_queue_init_params(ENTRIES, &loop->ring, &params);
+    if (r != -EINVAL)
+        return r;
+    /* Kernels before 6.1 do not know these flags. */
+    return io_uring_queue_init(ENTRIES, &loop->ring, 0);
+}
+
+void vbd_loop_free(struct vbd_loop *loop)
+{
+    io_uring_queue_exit(&loop->ring);
+}
+
+struct io_uring_sqe *vbd_loop_sqe(struct vbd_loop *loop, struct vbd_loop_entry *entry)
+{
+    struct io_uring_sqe *sqe = io_uring_get_sqe(&loop->ring);
+
+    while (sqe == NULL && io_uring_submit(&loop->ring) >= 0)
+        sqe = io_uring_get_sqe(&loop->ring);
+    if (sqe != NULL)
+        io_uring_sqe_set_data(sqe, entry);
+    return sqe;
+}
+
+static void run_completions(struct vbd_loop *loop)
+{
+    struct io_uring_cqe *cqe;
+
+    while (io_uring_peek_cqe(&loop->ring, &cqe) == 0 && cqe != NULL) {
+        struct vbd_loop_entry *entry = io_uring_cqe_get_data(cqe);
+        int result = cqe->res;
+        uint32_t flags = cqe->flags;
+
+        io_uring_cqe_seen(&loop->ring, cqe);
+        entry->completed(entry, result, flags);
+    }
+}
+
+int vbd_loop_turn(struct vbd_loop *loop, bool wait)
+{
+    int r = wait ? io_uring_submit_and_wait(&loop->ring, 1)
+                 : io_uring_submit_and_get_events(&loop->ring);
+
+    if (r < 0 && r != -EINTR && r != -EAGAIN && r != -EBUSY)
+        return r;
+    run_completions(loop);
+    return 0;
+}

@@ -1,0 +1,200 @@
+/* xen.c - the hypervisor seam on Xen: libxengnttab and libxenevtchn. Called through the seam. */
+#include "linux/xen.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <xenevtchn.h>
+#include <xengnttab.h>
+
+#include "linux/error.h"
+
+enum {
+    PIECES_PER_CALL = 256 /* of a grant copy; more go in several calls */
+};
+
+struct vbd_xen {
+    struct vbd_hypervisor seam;
+    xengnttab_handle *grants; /* maps; the control thread's, and copies of any thread */
+};
+
+/* A handle of its own for each channel: a queue's thread waits on one descriptor. */
+struct vbd_event_channel {
+    xenevtchn_handle *handle;
+    evtchn_port_t port;
+};
+
+static int map(void *ctx, unsigned domid, const uint32_t *refs, size_t count, bool writable,
+               void **ret)
+{
+    struct vbd_xen *xen = ctx;
+    uint32_t copy[64];
+    void *pages;
+
+    if (count > sizeof copy / sizeof copy[0])
+        return -EINVAL;
+    memcpy(copy, refs, count * sizeof *refs);
+    pages = xengnttab_map_domain_grant_refs(xen->grants, (uint32_t)count, domid, copy,
+                                            writable ? PROT_READ | PROT_WRITE : PROT_READ);
+    if (pages == NULL)
+        return errno != 0 ? -errno : -EIO;
+    *ret = pages;
+    return 0;
+}
+
+static void unmap(void *ctx, void *address, size_t count)
+{
+    struct vbd_xen *xen = ctx;
+
+    (void)xengnttab_unmap(xen->grants, address, (uint32_t)count);
+}
+
+static xengnttab_grant_copy_segment_t to_xen(const struct vbd_grant_copy *piece, unsigned domid,
+                                             enum vbd_copy_direction direction)
+{
+    xengnttab_grant_copy_segment_t s = {.len = piece->len};
+
+    if (direction == VBD_COPY_FROM_GUEST) {
+        s.flags = GNTCOPY_source_gref;
+        s.source.foreign.ref = piece->grant;
+        s.source.foreign.offset = piece->offset;
+        s.source.foreign.domid = (uint16_t)domid;
+        s.dest.virt = piece->local;
+    } else {
+        s.flags = GNTCOPY_dest_gref;
+        s.dest.foreign.ref = piece->grant;
+        s.dest.foreign.offset = piece->offset;
+        s.dest.foreign.domid = (uint16_t)domid;
+        s.source.virt = piece->local;
+    }
+    return s;
+}
+
+static int copy(void *ctx, unsigned domid, enum vbd_copy_direction direction,
+                struct vbd_grant_copy *pieces, size_t count)
+{
+    struct vbd_xen *xen = ctx;
+    xengnttab_grant_copy_segment_t segments[PIECES_PER_CALL];
+
+    for (size_t begin = 0; begin < count; begin += PIECES_PER_CALL) {
+        size_t n = count - begin < PIECES_PER_CALL ? count - begin : PIECES_PER_CALL;
+
+        for (size_t i = 0; i < n; i++)
+            segments[i] = to_xen(&pieces[begin + i], domid, direction);
+        if (xengnttab_grant_copy(xen->grants, (uint32_t)n, segments) != 0)
+            return errno != 0 ? -errno : -EIO;
+        for (size_t i = 0; i < n; i++)
+            pieces[begin + i].status = segments[i].status;
+    }
+    return 0;
+}
+
+static void unbind(void *ctx, struct vbd_event_channel *channel)
+{
+    (void)ctx;
+    (void)xenevtchn_close(channel->handle); /* closing the handle unbinds its port */
+    free(channel);
+}
+
+/* Non-blocking, so that taking an event that is not there answers at once. */
+static int open_channel(struct vbd_event_channel *channel, unsigned domid, uint32_t remote_port)
+{
+    xenevtchn_port_or_error_t port;
+    int fd;
+
+    channel->handle = xenevtchn_open(NULL, 0);
+    if (channel->handle == NULL)
+        return -errno;
+    fd = xenevtchn_fd(channel->handle);
+    if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0)
+        return -errno;
+    port = xenevtchn_bind_interdomain(channel->handle, domid, remote_port);
+    if (port < 0)
+        return errno != 0 ? -errno : -EINVAL;
+    channel->port = (evtchn_port_t)port;
+    return 0;
+}
+
+static int bind(void *ctx, unsigned domid, uint32_t remote_port, struct vbd_event_channel **ret)
+{
+    struct vbd_event_channel *channel = calloc(1, sizeof *channel);
+    int r;
+
+    (void)ctx;
+    if (channel == NULL)
+        return -ENOMEM;
+    r = open_channel(channel, domid, remote_port);
+    if (r < 0) {
+        if (channel->handle != NULL)
+            (void)xenevtchn_close(channel->handle);
+        free(channel);
+        return r;
+    }
+    *ret = channel;
+    return 0;
+}
+
+static int notify(void *ctx, struct vbd_event_channel *channel)
+{
+    (void)ctx;
+    return xenevtchn_notify(channel->handle, channel->port) < 0 ? -errno : 0;
+}
+
+static int wait_handle(void *ctx, struct vbd_event_channel *channel)
+{
+    (void)ctx;
+    return xenevtchn_fd(channel->handle);
+}
+
+static bool take_event(void *ctx, struct vbd_event_channel *channel)
+{
+    xenevtchn_port_or_error_t port = xenevtchn_pending(channel->handle);
+
+    (void)ctx;
+    return port >= 0 && xenevtchn_unmask(channel->handle, (evtchn_port_t)port) == 0;
+}
+
+int vbd_xen_open(struct vbd_xen **ret, struct vbd_error *why)
+{
+    struct vbd_xen *xen = calloc(1, sizeof *xen);
+
+    if (xen == NULL)
+        return vbd_fail(why, -ENOMEM, "no memory");
+    xen->grants = xengnttab_open(NULL, 0);
+    if (xen->grants == NULL) {
+        int error = errno != 0 ? -errno : -ENODEV;
+
+        free(xen);
+        return vbd_fail(why, error,
+                        "cannot open /dev/xen/gntdev: %s (is this a Xen domain, with the module "
+                        "xen-gntdev loaded?)",
+                        strerror(-error));
+    }
+    xen->seam = (struct vbd_hypervisor){.struct_size = sizeof xen->seam,
+                                        .ctx = xen,
+                                        .map = map,
+                                        .unmap = unmap,
+                                        .copy = copy,
+                                        .bind = bind,
+                                        .unbind = unbind,
+                                        .notify = notify,
+                                        .wait_handle = wait_handle,
+                                        .take_event = take_event};
+    *ret = xen;
+    return 0;
+}
+
+void vbd_xen_close(struct vbd_xen *xen)
+{
+    if (xen == NULL)
+        return;
+    (void)xengnttab_close(xen->grants);
+    free(xen);
+}
+
+const struct vbd_hypervisor *vbd_xen_seam(const struct vbd_xen *xen)
+{
+    return &xen->seam;
+}

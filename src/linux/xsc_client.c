@@ -1,0 +1,269 @@
+/* xsc_client.c - a session on a descriptor: the event loop's calls, and the monitor under the
+ * blocking ones. Called by xsc_blocking.c, xsc_queue.c and event loops; knows no operation. */
+#include "linux/xsc_client.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "linux/error.h"
+
+/* The client whose callbacks this thread is running, or NULL. */
+static _Thread_local const struct xsc_client *dispatching;
+
+static int init(struct xsc_client *c)
+{
+    pthread_condattr_t monotonic;
+    int r = xsc_new(&vbd_libc_allocator, &c->x);
+
+    if (r < 0)
+        return r;
+    if (pipe2(c->kick, O_CLOEXEC | O_NONBLOCK) < 0) {
+        r = -errno;
+        xsc_free(c->x);
+        return r;
+    }
+    (void)pthread_mutex_init(&c->lock, NULL);
+    (void)pthread_condattr_init(&monotonic);
+    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&c->changed, &monotonic);
+    (void)pthread_condattr_destroy(&monotonic);
+    return 0;
+}
+
+static int client_on(struct xsc_transport transport, struct xsc_client **ret)
+{
+    struct xsc_client *c = calloc(1, sizeof *c);
+    int r = c == NULL ? -ENOMEM : init(c);
+
+    if (r < 0) {
+        free(c);
+        (void)close(transport.fd);
+        return r;
+    }
+    c->transport = transport;
+    *ret = c;
+    return 0;
+}
+
+int xsc_client_open(const char *address, struct xsc_client **ret, struct vbd_error *why)
+{
+    struct xsc_transport transport;
+    int r = xsc_transport_open(address, &transport, why);
+
+    if (r < 0)
+        return r;
+    r = client_on(transport, ret);
+    return r < 0 ? vbd_fail(why, r, "cannot make a xenstore client: %s", strerror(-r)) : 0;
+}
+
+int xsc_client_adopt(int fd, struct xsc_client **ret)
+{
+    struct xsc_transport transport;
+    int r = xsc_transport_adopt(fd, &transport);
+
+    if (r < 0) {
+        (void)close(fd);
+        return r;
+    }
+    return client_on(transport, ret);
+}
+
+struct xsc_client *xsc_client_close(struct xsc_client *c)
+{
+    if (c == NULL)
+        return NULL;
+    xsc_client_lock(c);
+    xsc_client_flush(c);
+    dispatching = c;
+    xsc_free(c->x);
+    dispatching = NULL;
+    xsc_client_unlock(c);
+    (void)close(c->transport.fd);
+    (void)close(c->kick[0]);
+    (void)close(c->kick[1]);
+    (void)pthread_cond_destroy(&c->changed);
+    (void)pthread_mutex_destroy(&c->lock);
+    free(c);
+    return NULL;
+}
+
+struct xsc *xsc_client_session(struct xsc_client *c)
+{
+    return c->x;
+}
+
+void xsc_client_lock(struct xsc_client *c)
+{
+    (void)pthread_mutex_lock(&c->lock);
+}
+
+void xsc_client_unlock(struct xsc_client *c)
+{
+    (void)pthread_mutex_unlock(&c->lock);
+}
+
+int xsc_client_fd(const struct xsc_client *c)
+{
+    return c->transport.fd;
+}
+
+short xsc_client_events(struct xsc_client *c)
+{
+    short events;
+
+    xsc_client_lock(c);
+    events = (short)(POLLIN | (xsc_wants_write(c->x) ? POLLOUT : 0));
+    xsc_client_unlock(c);
+    return events;
+}
+
+bool xsc_client_in_callback(const struct xsc_client *c)
+{
+    return dispatching == c;
+}
+
+static void begin_callbacks(const struct xsc_client *c)
+{
+    dispatching = c;
+}
+
+static void end_callbacks(struct xsc_client *c)
+{
+    dispatching = NULL;
+    (void)pthread_cond_broadcast(&c->changed);
+}
+
+static void lost(struct xsc_client *c, int error)
+{
+    char why[120];
+
+    (void)snprintf(why, sizeof why, "the connection to xenstore was lost: %s", strerror(-error));
+    xsc_disconnected(c->x, why);
+}
+
+/* Writes with the lock held; a refused message or a lost connection runs callbacks. */
+static int write_out(struct xsc_client *c)
+{
+    int r;
+
+    begin_callbacks(c);
+    r = xsc_transport_write(&c->transport, c->x);
+    if (r < 0)
+        lost(c, r);
+    end_callbacks(c);
+    return r;
+}
+
+void xsc_client_flush(struct xsc_client *c)
+{
+    (void)write_out(c);
+    /* What did not fit is the reader's business, who may be polling for input only. */
+    if (xsc_wants_write(c->x) && c->has_reader)
+        (void)!write(c->kick[1], "", 1);
+}
+
+/* Feeds what one read brought (or its error) with the lock held. */
+static int take_in(struct xsc_client *c, const void *buffer, long n)
+{
+    int r = 0;
+
+    begin_callbacks(c);
+    if (n < 0) {
+        lost(c, (int)n);
+        r = (int)n;
+    } else if (n > 0) {
+        r = xsc_feed(c->x, buffer, (size_t)n);
+    }
+    end_callbacks(c);
+    return r;
+}
+
+int xsc_client_process(struct xsc_client *c)
+{
+    char buffer[16384];
+    int r;
+
+    xsc_client_lock(c);
+    r = xsc_why(c->x)[0] != '\0' ? -ENOTCONN : write_out(c);
+    /* A reader among the blocking calls has the input; two would mix up the stream. */
+    for (long n = 1; r == 0 && n > 0 && !c->has_reader;) {
+        n = xsc_transport_read(&c->transport, buffer, sizeof buffer);
+        r = take_in(c, buffer, n);
+    }
+    if (r == 0)
+        r = write_out(c); /* what the callbacks queued */
+    xsc_client_unlock(c);
+    return r;
+}
+
+int64_t xsc_deadline(int timeout_ms)
+{
+    struct timespec now;
+
+    if (timeout_ms < 0)
+        return -1;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 + timeout_ms;
+}
+
+static int ms_until(int64_t deadline)
+{
+    int64_t left = deadline - xsc_deadline(0);
+
+    if (deadline < 0)
+        return -1;
+    return left < 0 ? 0 : (int)(left < 3600000 ? left : 3600000);
+}
+
+/* One turn as the reader: polls and reads unlocked. */
+static void read_for_all(struct xsc_client *c, int64_t deadline)
+{
+    char buffer[16384], drop[64];
+    struct pollfd fds[] = {
+        {.fd = c->transport.fd, .events = (short)(POLLIN | (xsc_wants_write(c->x) ? POLLOUT : 0))},
+        {.fd = c->kick[0], .events = POLLIN}};
+    long n = 0;
+
+    c->has_reader = true;
+    xsc_client_unlock(c);
+    if (poll(fds, 2, ms_until(deadline)) > 0 && (fds[0].revents & ~POLLOUT) != 0)
+        n = xsc_transport_read(&c->transport, buffer, sizeof buffer);
+    while (read(c->kick[0], drop, sizeof drop) > 0)
+        ;
+    xsc_client_lock(c);
+    (void)take_in(c, buffer, n);
+    (void)write_out(c);
+    c->has_reader = false;
+    (void)pthread_cond_broadcast(&c->changed);
+}
+
+static void wait_for_reader(struct xsc_client *c, int64_t deadline)
+{
+    struct timespec until = {.tv_sec = deadline / 1000, .tv_nsec = deadline % 1000 * 1000000};
+
+    if (deadline < 0)
+        (void)pthread_cond_wait(&c->changed, &c->lock);
+    else
+        (void)pthread_cond_timedwait(&c->changed, &c->lock, &until);
+}
+
+int xsc_client_await(struct xsc_client *c, const bool *done, int64_t deadline)
+{
+    while (!*done) {
+        if (xsc_why(c->x)[0] != '\0')
+            return -ENOTCONN;
+        if (deadline >= 0 && ms_until(deadline) == 0)
+            return -ETIMEDOUT;
+        if (c->has_reader)
+            wait_for_reader(c, deadline);
+        else
+            read_for_all(c, deadline);
+    }
+    return 0;
+}

@@ -1,0 +1,31 @@
+/* xsc_client.h - the inside of a client, for the xsc_*.c files of this room. */
+#ifndef LINUX_XSC_CLIENT_H
+#define LINUX_XSC_CLIENT_H
+
+#include <pthread.h>
+
+#include "linux/xsc_transport.h"
+#include "vbdkit/xsc_linux.h"
+
+/* The lock covers the session and every field. One thread at a time is the reader: it polls and
+ * reads with the lock released while the others wait on `changed`. */
+struct xsc_client {
+    struct xsc_transport transport;
+    struct xsc *x;
+    pthread_mutex_t lock;
+    pthread_cond_t changed; /* callbacks ran, or the reader's place is free */
+    bool has_reader;
+    int kick[2]; /* a pipe: wakes the reader to look at its events again */
+};
+
+/* Waits, with the lock held and released meanwhile, until *done or the deadline (in ms of
+ * CLOCK_MONOTONIC, negative for none). Returns 0, -ETIMEDOUT, -ENOTCONN. */
+int xsc_client_await(struct xsc_client *c, const bool *done, int64_t deadline);
+/* Writes what is queued; called with the lock held, after a submit. */
+void xsc_client_flush(struct xsc_client *c);
+/* True on a thread that runs one of the client's callbacks. */
+bool xsc_client_in_callback(const struct xsc_client *c);
+/* Now plus timeout_ms; negative when timeout_ms is. */
+int64_t xsc_deadline(int timeout_ms);
+
+#endif

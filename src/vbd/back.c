@@ -1,0 +1,257 @@
+/* back.c - a back's life: look at both states, take the next step, until the toolstack removes the
+ * device. Called by the session (watches, batches) and the runner, on the control thread. */
+#include "vbd/back.h"
+
+#include <errno.h>
+#include <stdarg.h>
+
+#include "base/memory.h"
+#include "base/text.h"
+
+enum { IN_FLIGHT_DEFAULT = 128 };
+
+void vbd_back_log(struct vbd_back *b, enum vbd_log_level level, ...)
+{
+    const struct vbd_log *log = &b->platform->log;
+    char line[320];
+    struct vbd_text t = vbd_text_on(line, sizeof line);
+    const char *part;
+    va_list parts;
+
+    if (log->write == NULL)
+        return;
+    va_start(parts, level);
+    while ((part = va_arg(parts, const char *)) != NULL)
+        vbd_text_str(&t, part);
+    va_end(parts);
+    log->write(log->ctx, level, b->name, line);
+}
+
+/* --- looking --------------------------------------------------------------------------------- */
+
+enum { LOOK_BACK_STATE, LOOK_ONLINE, LOOK_FRONT_STATE };
+
+static void carry_out(struct vbd_back *b, enum vbd_step step)
+{
+    switch (step) {
+    case VBD_STEP_NONE:
+        vbd_back_settle(b, false);
+        break;
+    case VBD_STEP_OFFER:
+        if (b->phase == VBD_PHASE_OPENING)
+            vbd_back_open(b);
+        else
+            vbd_back_offer_keys(b);
+        break;
+    case VBD_STEP_CONNECT:
+        vbd_back_connect(b);
+        break;
+    case VBD_STEP_CLOSE:
+        vbd_back_disconnect(b, VBD_LEAVING_CLOSE);
+        break;
+    case VBD_STEP_CLOSED:
+        vbd_back_publish_state(b, VBD_STATE_CLOSED, VBD_PHASE_CLOSED);
+        break;
+    case VBD_STEP_END:
+        vbd_back_finish(b, VBD_BACK_REMOVED);
+        break;
+    }
+}
+
+static void looked(void *ctx, struct xsc_batch *batch, int error)
+{
+    struct vbd_back *b = ctx;
+    const char *online = xsc_batch_string(batch, LOOK_ONLINE);
+    const char *back = xsc_batch_string(batch, LOOK_BACK_STATE);
+    struct vbd_view view = {
+        .back_gone = back == NULL,
+        .online = online == NULL || !vbd_str_eq(online, "0"),
+        .back = vbd_state_parse(back),
+        .front = vbd_state_parse(xsc_batch_string(batch, LOOK_FRONT_STATE)),
+        .published = b->published,
+    };
+
+    b->batch = NULL;
+    xsc_batch_free(batch);
+    if (error == -ECONNRESET || error == -ENOTCONN || error == -ECANCELED) {
+        vbd_back_finish(b, VBD_BACK_LOST);
+        return;
+    }
+    if (view.front != b->front)
+        vbd_back_log(b, VBD_LOG_DEBUG, "frontend is ", vbd_state_name(view.front), NULL);
+    b->front = view.front;
+    /* What the toolstack found written here is not an order: a new daemon takes it as its own. */
+    if (b->phase == VBD_PHASE_OPENING)
+        b->published = view.published = view.back;
+    carry_out(b, vbd_next_step(b->phase, &view));
+}
+
+static void read_states(struct vbd_back *b)
+{
+    int r = xsc_batch_new(b->x, XSC_BATCH_PLAIN, &b->batch);
+
+    if (r == 0) {
+        (void)xsc_batch_add_key(b->batch, XSC_OP_READ, b->back_path, "state", NULL);
+        (void)xsc_batch_add_key(b->batch, XSC_OP_READ, b->back_path, "online", NULL);
+        (void)xsc_batch_add_key(b->batch, XSC_OP_READ, b->front_path, "state", NULL);
+        r = xsc_batch_submit(b->batch, looked, b);
+    }
+    if (r < 0) {
+        xsc_batch_free(b->batch);
+        b->batch = NULL;
+        vbd_back_finish(b, VBD_BACK_LOST);
+    }
+}
+
+static void look(struct vbd_back *b)
+{
+    b->busy = true;
+    b->again = false;
+    if (b->run_over)
+        vbd_back_run_over(b);
+    else
+        read_states(b);
+}
+
+void vbd_back_settle(struct vbd_back *b, bool again)
+{
+    b->busy = false;
+    if (b->park)
+        vbd_back_park(b);
+    else if (again || b->again)
+        look(b);
+}
+
+void vbd_back_wake(struct vbd_back *b)
+{
+    b->again = true;
+    if (!b->busy)
+        look(b);
+}
+
+static void state_changed(void *ctx, const char *path)
+{
+    (void)path;
+    vbd_back_wake(ctx);
+}
+
+/* --- beginning and end ----------------------------------------------------------------------- */
+
+static int watch_state(struct vbd_back *b, const char *dir, struct xsc_watch **ret)
+{
+    char path[VBD_PATH_MAX + 8];
+
+    (void)vbd_text_join(path, sizeof path, dir, "/state", NULL);
+    return xsc_watch_add(b->x, path, state_changed, b, (struct xsc_completion){0}, ret);
+}
+
+static int name_things(struct vbd_back *b, const struct vbd_id *id)
+{
+    struct vbd_text name = vbd_text_on(b->name, sizeof b->name);
+    struct vbd_text error = vbd_text_on(b->error_path, sizeof b->error_path);
+    char domain[32];
+    struct vbd_text t = vbd_text_on(domain, sizeof domain);
+    int r = vbd_back_path(id, b->back_path);
+
+    if (r < 0)
+        return r;
+    vbd_front_path(id, b->front_path);
+    (void)vbd_text_join(b->class_name, sizeof b->class_name, id->backend_class, NULL);
+    b->config.id.backend_class = b->class_name;
+    vbd_text_u64(vbd_text_str(&name, "dom"), id->domid);
+    vbd_text_u64(vbd_text_str(&name, "/vbd-"), id->vdev);
+    /* Linux' xenbus puts errors at error/<device's path> of the backend's own domain. */
+    vbd_text_u64(vbd_text_str(&t, "/local/domain/"), id->backend_domid);
+    vbd_text_str(vbd_text_str(&error, domain), "/error");
+    vbd_text_str(&error, b->back_path + t.len);
+    return 0;
+}
+
+int vbd_back_run(const struct vbd_platform *platform, struct xsc *x,
+                 const struct vbd_back_config *config, struct vbd_back **ret)
+{
+    struct vbd_back *b = VBD_NEW(platform->allocator, struct vbd_back);
+    int r;
+
+    if (b == NULL)
+        return -ENOMEM;
+    b->platform = platform;
+    b->x = x;
+    b->config = *config;
+    if (b->config.in_flight_max == 0)
+        b->config.in_flight_max = IN_FLIGHT_DEFAULT;
+    r = name_things(b, &config->id);
+    if (r == 0)
+        r = watch_state(b, b->back_path, &b->back_watch);
+    if (r == 0)
+        r = watch_state(b, b->front_path, &b->front_watch);
+    if (r < 0) {
+        xsc_watch_remove(b->back_watch);
+        vbd_free(platform->allocator, b);
+        return r;
+    }
+    *ret = b;
+    return 0; /* a new watch fires once: the first look comes by itself */
+}
+
+static void give_up_watches(struct vbd_back *b)
+{
+    xsc_watch_remove(b->back_watch);
+    xsc_watch_remove(b->front_watch);
+    b->back_watch = b->front_watch = NULL;
+}
+
+void vbd_back_finish(struct vbd_back *b, enum vbd_back_end end)
+{
+    give_up_watches(b);
+    b->busy = true; /* nothing starts any more */
+    if (b->queue != NULL) {
+        vbd_back_disconnect(b, end == VBD_BACK_REMOVED ? VBD_LEAVING_REMOVED : VBD_LEAVING_LOST);
+        return; /* and comes back when the ring is given back */
+    }
+    if (end == VBD_BACK_REMOVED)
+        vbd_back_clean_error(b);
+    if (b->storage != NULL)
+        b->storage->ops->close(b->storage);
+    b->storage = NULL;
+    b->told = true;
+    vbd_back_log(b, VBD_LOG_INFO, end == VBD_BACK_PARKED ? "parked" : "gone", NULL);
+    b->config.ended(b->config.ctx, b, end);
+}
+
+void vbd_back_park(struct vbd_back *b)
+{
+    b->park = true;
+    if (b->busy || b->told)
+        return; /* the step under way ends in vbd_back_settle, which comes back */
+    b->busy = true;
+    give_up_watches(b);
+    if (b->queue != NULL)
+        vbd_back_disconnect(b, VBD_LEAVING_PARK);
+    else
+        vbd_back_finish(b, VBD_BACK_PARKED);
+}
+
+void vbd_back_free(struct vbd_back *b)
+{
+    if (b == NULL)
+        return;
+    give_up_watches(b);
+    xsc_batch_free(b->batch);
+    vbd_free(b->platform->allocator, b);
+}
+
+void vbd_back_stats(const struct vbd_back *b, struct vbd_back_stats *ret)
+{
+    *ret = (struct vbd_back_stats){.name = b->name,
+                                   .phase = vbd_phase_name(b->phase),
+                                   .id = b->config.id,
+                                   .read_only = b->read_only,
+                                   .counters = b->ended_counters};
+    if (b->storage != NULL) {
+        ret->bytes = b->storage->info.bytes;
+        ret->direct = b->storage->info.direct;
+    }
+    if (b->queue != NULL)
+        vbd_queue_count(b->queue, &ret->counters);
+}

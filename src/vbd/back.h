@@ -1,0 +1,98 @@
+/* back.h - the inside of a back: one device's life, between xenstore on one side and an engine on
+ * the other. For the back_*.c files.
+ *
+ *   look (back.c)      read both states -> vbd_next_step -> carry out -> look again
+ *   open (back_open.c)       the toolstack's keys, the storage
+ *   publish (back_publish.c) keys and states out, in one transaction each
+ *   connect (back_connect.c) the front's keys, the ring, the queue, its run
+ *
+ * One step is under way at a time (`busy`); an event meanwhile only sets `again`, so a guest that
+ * flaps its state costs one look after another, and no memory.
+ */
+#ifndef VBD_BACK_H
+#define VBD_BACK_H
+
+#include "blkback/queue.h"
+#include "vbdkit/vbd.h"
+#include "xenbus/keys.h"
+#include "xenbus/lifecycle.h"
+#include "xenbus/negotiate.h"
+
+/* Why the ring is being given back, and so what comes after. */
+enum vbd_leaving {
+    VBD_LEAVING_NOT,
+    VBD_LEAVING_CLOSE,   /* the front closes: publish Closing */
+    VBD_LEAVING_PARK,    /* this daemon goes: mark the ring as whole */
+    VBD_LEAVING_REMOVED, /* the device is gone */
+    VBD_LEAVING_LOST     /* xenstore is gone */
+};
+
+struct vbd_back {
+    const struct vbd_platform *platform;
+    struct xsc *x;
+    struct vbd_back_config config;
+    char class_name[33];
+    char name[40]; /* "dom3/vbd-51712" */
+    char back_path[VBD_PATH_MAX];
+    char front_path[VBD_PATH_MAX];
+    char error_path[VBD_PATH_MAX + 32];
+
+    enum vbd_phase phase;
+    enum vbd_state published; /* what this back wrote last, or found when it began */
+    enum vbd_state front;     /* as last seen */
+    bool busy, again;
+    bool park;          /* vbd_back_park was called */
+    bool parked_before; /* the last daemon parked this device, its ring is whole */
+    bool has_script;    /* a hotplug script waits for hotplug-status */
+    bool wrote_error;   /* the error node is there */
+    bool told;          /* `ended` was called */
+
+    struct xsc_watch *back_watch, *front_watch;
+    struct xsc_batch *batch; /* of the step under way, or NULL */
+
+    struct vbd_storage *storage;
+    bool read_only;
+
+    /* While connected. */
+    struct vbd_agreement agreement;
+    void *ring_pages;
+    struct vbd_event_channel *channel;
+    struct vbd_queue *queue;
+    struct vbd_run *run;
+    bool run_over; /* the run ended by itself; the next look closes the connection */
+    enum vbd_run_end run_end;
+    enum vbd_leaving leaving;
+
+    struct vbd_counters ended_counters; /* of queues that are gone */
+};
+
+/* back.c: the step is over; look again when something happened meanwhile (or `look` is set). */
+void vbd_back_settle(struct vbd_back *b, bool look);
+/* back.c: the device is over. Gives everything back and tells the owner. */
+void vbd_back_finish(struct vbd_back *b, enum vbd_back_end end);
+/* back.c: something happened: look now, or when the step under way is over. */
+void vbd_back_wake(struct vbd_back *b);
+/* back.c: logs a line about this back; the strings up to a NULL are joined. */
+void vbd_back_log(struct vbd_back *b, enum vbd_log_level level, ...) __attribute__((sentinel));
+
+/* back_open.c: reads the toolstack's keys and opens the storage, then offers or adopts. */
+void vbd_back_open(struct vbd_back *b);
+
+/* back_publish.c */
+void vbd_back_offer_keys(struct vbd_back *b);
+void vbd_back_publish_state(struct vbd_back *b, enum vbd_state state, enum vbd_phase then);
+/* Tells log and toolstack that the device failed, for good, and why. */
+void vbd_back_fail(struct vbd_back *b, const char *why);
+/* The front's fault: tells the same, and closes this connection. */
+void vbd_back_refuse(struct vbd_back *b, const char *why);
+void vbd_back_mark_parked(struct vbd_back *b);
+void vbd_back_clean_error(struct vbd_back *b);
+
+/* back_connect.c */
+void vbd_back_connect(struct vbd_back *b);
+/* Ends the run; when it has ended, the ring is given back and what `why` says comes next. */
+void vbd_back_disconnect(struct vbd_back *b, enum vbd_leaving why);
+/* The run ended by itself: gives the ring back and closes the connection. */
+void vbd_back_run_over(struct vbd_back *b);
+
+#endif

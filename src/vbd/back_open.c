@@ -1,0 +1,104 @@
+/* back_open.c - the first step of a back's life: what the toolstack wrote, and the storage it
+ * names. Called by back.c; the only file that calls the source. */
+#include <errno.h>
+
+#include "base/text.h"
+#include "vbd/back.h"
+
+enum { KEY_FRONTEND, KEY_FRONTEND_ID, KEY_PARAMS, KEY_MODE, KEY_SCRIPT, KEY_PARKED, KEYS };
+
+static const char *const key_names[KEYS] = {
+    [KEY_FRONTEND] = "frontend", [KEY_FRONTEND_ID] = "frontend-id", [KEY_PARAMS] = "params",
+    [KEY_MODE] = "mode",         [KEY_SCRIPT] = "script",           [KEY_PARKED] = "vbdkit-parked",
+};
+
+static bool is_number(const char *value, unsigned n)
+{
+    uint64_t parsed;
+
+    return value != NULL && vbd_parse_u64(value, vbd_str_len(value), UINT32_MAX, &parsed) &&
+           parsed == n;
+}
+
+/* The nodes must be of this device: a front elsewhere would be somebody else's. */
+static const char *objection(const struct vbd_back *b, const struct xsc_batch *keys)
+{
+    const char *frontend = xsc_batch_string(keys, KEY_FRONTEND);
+
+    if (frontend == NULL || !vbd_str_eq(frontend, b->front_path))
+        return "frontend: the node is missing or does not name this guest's device";
+    if (!is_number(xsc_batch_string(keys, KEY_FRONTEND_ID), b->config.id.domid))
+        return "frontend-id: the node is missing or is not the guest's number";
+    if (xsc_batch_string(keys, KEY_PARAMS) == NULL)
+        return "params: the node is missing: the toolstack did not name an image";
+    return NULL;
+}
+
+/* "r" and "ro" are read-only; anything but a "w" is taken so, to be safe. */
+static bool wants_read_only(const char *mode)
+{
+    return mode == NULL || mode[0] != 'w';
+}
+
+static void storage_opened(struct vbd_back *b)
+{
+    bool was_connected = b->published == VBD_STATE_CONNECTED;
+    bool front_is_there = b->front == VBD_STATE_CONNECTED || b->front == VBD_STATE_INITIALISED;
+
+    if (!was_connected || !front_is_there)
+        vbd_back_offer_keys(b);
+    else if (b->parked_before)
+        vbd_back_connect(b);
+    else
+        vbd_back_fail(b, "the guest was connected to a daemon that died: what it had in flight is "
+                         "lost; detach the disk and attach it again");
+}
+
+static void open_storage(struct vbd_back *b, const struct xsc_batch *keys)
+{
+    const struct vbd_source *source = &b->config.source;
+    struct vbd_image image = {.params = xsc_batch_string(keys, KEY_PARAMS),
+                              .read_only = wants_read_only(xsc_batch_string(keys, KEY_MODE))};
+    struct vbd_error why = {""};
+
+    b->has_script = xsc_batch_string(keys, KEY_SCRIPT) != NULL;
+    b->parked_before = xsc_batch_string(keys, KEY_PARKED) != NULL;
+    b->read_only = image.read_only;
+    if (source->open(source->ctx, &image, &b->storage, &why) < 0) {
+        b->storage = NULL;
+        vbd_back_fail(b, why.text);
+        return;
+    }
+    b->read_only = b->read_only || b->storage->info.read_only;
+    storage_opened(b);
+}
+
+static void keys_read(void *ctx, struct xsc_batch *keys, int error)
+{
+    struct vbd_back *b = ctx;
+    const char *why = error == 0 ? objection(b, keys) : NULL;
+
+    b->batch = NULL;
+    if (error < 0)
+        vbd_back_finish(b, VBD_BACK_LOST);
+    else if (why != NULL)
+        vbd_back_fail(b, why);
+    else
+        open_storage(b, keys);
+    xsc_batch_free(keys);
+}
+
+void vbd_back_open(struct vbd_back *b)
+{
+    int r = xsc_batch_new(b->x, XSC_BATCH_PLAIN, &b->batch);
+
+    for (int i = 0; r == 0 && i < KEYS; i++)
+        (void)xsc_batch_add_key(b->batch, XSC_OP_READ, b->back_path, key_names[i], NULL);
+    if (r == 0)
+        r = xsc_batch_submit(b->batch, keys_read, b);
+    if (r < 0) {
+        xsc_batch_free(b->batch);
+        b->batch = NULL;
+        vbd_back_finish(b, VBD_BACK_LOST);
+    }
+}

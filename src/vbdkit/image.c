@@ -1,0 +1,35 @@
+/* image.c - what the toolstack's "params" means: a path, maybe behind a prefix that named the old
+ * tools' driver. Called by libvbd through the source; opens files and block devices only. */
+#include <string.h>
+
+#include "vbdkit/server.h"
+
+/* The prefixes of xm, xl and blktap; "tap:" and its like may be followed by another. */
+static const char *const prefixes[] = {
+    "aio:", "file:", "raw:", "phy:", "tap:", "tap2:", "tapdisk:", "qdisk:"};
+
+const char *image_path(const char *params)
+{
+    size_t i = 0;
+
+    while (i < sizeof prefixes / sizeof prefixes[0]) {
+        size_t len = strlen(prefixes[i]);
+
+        if (strncmp(params, prefixes[i], len) == 0) {
+            params += len;
+            i = 0;
+        } else {
+            i++;
+        }
+    }
+    return params;
+}
+
+static int open_image(void *ctx, const struct vbd_image *image, struct vbd_storage **ret,
+                      struct vbd_error *why)
+{
+    (void)ctx;
+    return vbd_file_open(image_path(image->params), image->read_only, ret, why);
+}
+
+const struct vbd_source image_source = {.open = open_image};

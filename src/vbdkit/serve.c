@@ -1,0 +1,238 @@
+/* serve.c - "vbdkit serve": the daemon. Opens xenstore and the hypervisor, serves every vbd of a
+ * class, and on SIGTERM finishes what it took, leaves its guests connected and ends. */
+#include <errno.h>
+#include <getopt.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "vbdkit/program.h"
+#include "vbdkit/server.h"
+
+static const char usage[] =
+    "serve [--class CLASS] [--guest DOMID] [--in-flight N] [--control PATH]\n"
+    "                    [--ready-node PATH] [--log error|warning|info|debug]\n"
+    "                    [--xenstore ADDRESS]";
+
+struct serve {
+    struct tool tool;
+    struct vbd_linux *platform;
+    struct devices *devices;
+    struct control *control;
+    int signals;
+    bool stopping;
+    /* options */
+    const char *backend_class, *xenstore, *ready_node;
+    char control_at[CONTROL_PATH_MAX];
+    int only_guest;
+    uint32_t in_flight_max;
+    enum vbd_log_level log;
+};
+
+/* --- options
+ * -------------------------------------------------------------------------------------- */
+
+static bool parse_count(const char *text, unsigned long max, unsigned long *ret)
+{
+    char *end;
+
+    errno = 0;
+    *ret = strtoul(text, &end, 10);
+    return errno == 0 && end != text && *end == '\0' && text[0] != '-' && *ret <= max;
+}
+
+static bool parse_option(struct serve *s, int o, const char *value)
+{
+    unsigned long n;
+    int level;
+
+    switch (o) {
+    case 'c':
+        s->backend_class = value;
+        return true;
+    case 'g':
+        s->only_guest = parse_count(value, 0x7fef, &n) ? (int)n : -2;
+        return s->only_guest >= 0;
+    case 'i':
+        s->in_flight_max = parse_count(value, 4096, &n) ? (uint32_t)n : 0;
+        return s->in_flight_max > 0;
+    case 'o':
+        return (size_t)snprintf(s->control_at, sizeof s->control_at, "%s", value) <
+               sizeof s->control_at;
+    case 'n':
+        s->ready_node = value;
+        return true;
+    case 'x':
+        s->xenstore = value;
+        return true;
+    case 'l':
+        level = log_level_parse(value);
+        s->log = level >= 0 ? (enum vbd_log_level)level : VBD_LOG_INFO;
+        return level >= 0;
+    default:
+        return false;
+    }
+}
+
+static int parse(struct serve *s, int argc, char **argv)
+{
+    static const struct option options[] = {{"class", required_argument, NULL, 'c'},
+                                            {"guest", required_argument, NULL, 'g'},
+                                            {"in-flight", required_argument, NULL, 'i'},
+                                            {"control", required_argument, NULL, 'o'},
+                                            {"ready-node", required_argument, NULL, 'n'},
+                                            {"log", required_argument, NULL, 'l'},
+                                            {"xenstore", required_argument, NULL, 'x'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
+    struct vbd_id id = {.backend_class = ""};
+    char path[VBD_PATH_MAX];
+    int o;
+
+    while ((o = getopt_long(argc, argv, "", options, NULL)) >= 0)
+        if (!parse_option(s, o, optarg))
+            return tool_usage(usage);
+    if (optind != argc)
+        return tool_usage(usage);
+    id.backend_class = s->backend_class;
+    if (vbd_back_path(&id, path) < 0)
+        return tool_fail("serve", "\"%s\" is no class: use lower case letters, as in vbd or qdisk",
+                         s->backend_class);
+    if (s->control_at[0] == '\0')
+        control_path(s->backend_class, s->control_at);
+    return EXIT_OK;
+}
+
+/* --- beginning
+ * ------------------------------------------------------------------------------------- */
+
+static int open_signals(void)
+{
+    sigset_t set;
+
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGTERM);
+    (void)sigaddset(&set, SIGINT);
+    (void)sigaddset(&set, SIGHUP);
+    (void)sigprocmask(SIG_BLOCK, &set, NULL);
+    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static int open_devices(struct serve *s)
+{
+    struct devices_config config = {.backend_class = s->backend_class,
+                                    .domid = s->tool.domid,
+                                    .only_guest = s->only_guest,
+                                    .in_flight_max = s->in_flight_max,
+                                    .platform = vbd_linux_platform(s->platform),
+                                    .x = xsc_client_session(s->tool.client)};
+    int r = devices_new(&config, &s->devices);
+
+    return r < 0 ? tool_fail("serve", "cannot watch backend/%s: %s", s->backend_class, strerror(-r))
+                 : EXIT_OK;
+}
+
+static int open_all(struct serve *s)
+{
+    struct vbd_error why = {""};
+    int r = tool_open(&s->tool, "serve", s->xenstore);
+
+    if (r != EXIT_OK)
+        return r;
+    s->signals = open_signals();
+    if (s->signals < 0)
+        return tool_fail("serve", "cannot take signals: %s", strerror(errno));
+    if (vbd_linux_open(NULL, log_to_stderr(s->log), &s->platform, &why) < 0 ||
+        control_open(s->control_at, &s->control, &why) < 0)
+        return tool_fail("serve", "%s", why.text);
+    return open_devices(s);
+}
+
+static int write_ready(struct xsc_handle *h, void *arg)
+{
+    return xsc_write(h, arg, "running", 7);
+}
+
+/* libxl waits for such a node when it has started the program that serves a guest's qdisks. */
+static int announce(struct serve *s)
+{
+    struct vbd_error why = {""};
+    char *node = s->ready_node != NULL ? strdup(s->ready_node) : NULL;
+    int r = node != NULL ? xsc_immediate(s->tool.client, write_ready, node, &why) : 0;
+
+    free(node);
+    if (r < 0)
+        return tool_fail("serve", "%s", why.text);
+    (void)fprintf(stderr, "vbdkit serve: serving backend/%s of domain %u\n", s->backend_class,
+                  s->tool.domid);
+    notify_systemd("READY=1\nSTATUS=serving");
+    return EXIT_OK;
+}
+
+/* --- serving
+ * ---------------------------------------------------------------------------------------- */
+
+static void stop(struct serve *s)
+{
+    struct signalfd_siginfo info;
+
+    while (read(s->signals, &info, sizeof info) > 0)
+        ;
+    if (s->stopping)
+        return;
+    s->stopping = true;
+    notify_systemd("STOPPING=1");
+    (void)fprintf(stderr, "vbdkit serve: finishing what was taken\n");
+    xsc_client_lock(s->tool.client);
+    devices_park(s->devices);
+    xsc_client_unlock(s->tool.client);
+}
+
+static int serve(struct serve *s)
+{
+    while (!s->stopping || !devices_all_ended(s->devices)) {
+        struct pollfd fds[] = {
+            {.fd = xsc_client_fd(s->tool.client), .events = xsc_client_events(s->tool.client)},
+            {.fd = vbd_linux_fd(s->platform), .events = POLLIN},
+            {.fd = s->signals, .events = POLLIN},
+            {.fd = control_fd(s->control), .events = POLLIN}};
+
+        (void)poll(fds, 4, -1);
+        if (fds[1].revents != 0)
+            vbd_linux_process(s->platform);
+        if (fds[2].revents != 0)
+            stop(s);
+        if (fds[3].revents != 0)
+            control_answer(s->control, s->devices);
+        if (xsc_client_process(s->tool.client) < 0 && !s->stopping) {
+            (void)tool_fail("serve", "%s", xsc_why(xsc_client_session(s->tool.client)));
+            s->stopping = true;
+        }
+    }
+    return devices_lost(s->devices) ? EXIT_FAILED : EXIT_OK;
+}
+
+int serve_main(int argc, char **argv)
+{
+    struct serve s = {.backend_class = "vbd", .only_guest = -1, .log = VBD_LOG_INFO, .signals = -1};
+    int r = parse(&s, argc, argv);
+
+    if (r != EXIT_OK)
+        return r;
+    r = open_all(&s);
+    if (r == EXIT_OK)
+        r = announce(&s);
+    if (r == EXIT_OK)
+        r = serve(&s);
+    devices_free(s.devices);
+    control_close(s.control);
+    vbd_linux_close(s.platform);
+    tool_close(&s.tool);
+    if (s.signals >= 0)
+        (void)close(s.signals);
+    return r;
+}

@@ -1,0 +1,79 @@
+/* lifecycle.c - see lifecycle.h. Lenient where fronts differ: some go straight to Connected, some
+ * close without Closing, some come back after Closed, some vanish. */
+#include "xenbus/lifecycle.h"
+
+/* The toolstack writes the backend's own state to ask for an end: Closing, or Closed to force it.
+ */
+static bool asked_to_close(const struct vbd_view *v)
+{
+    return v->back != v->published && (v->back == VBD_STATE_CLOSING || v->back == VBD_STATE_CLOSED);
+}
+
+static bool front_is_ready(const struct vbd_view *v)
+{
+    return v->front == VBD_STATE_INITIALISED || v->front == VBD_STATE_CONNECTED;
+}
+
+static bool front_has_closed(const struct vbd_view *v)
+{
+    return v->front == VBD_STATE_CLOSED || v->front == VBD_STATE_UNKNOWN ||
+           v->front == VBD_STATE_INITIALISING;
+}
+
+static enum vbd_step when_waiting(const struct vbd_view *v)
+{
+    if (asked_to_close(v) || v->front == VBD_STATE_CLOSING || v->front == VBD_STATE_CLOSED)
+        return VBD_STEP_CLOSED;
+    return front_is_ready(v) ? VBD_STEP_CONNECT : VBD_STEP_NONE;
+}
+
+/* Asked to close, a connected back only waits: the front has seen the Closing as well and decides
+ * when. Closed is an order. */
+static enum vbd_step when_connected(const struct vbd_view *v)
+{
+    if (front_has_closed(v) || v->front == VBD_STATE_CLOSING)
+        return VBD_STEP_CLOSE;
+    return asked_to_close(v) && v->back == VBD_STATE_CLOSED ? VBD_STEP_CLOSE : VBD_STEP_NONE;
+}
+
+static enum vbd_step when_failed(const struct vbd_view *v)
+{
+    bool front_left = v->published == VBD_STATE_CLOSING &&
+                      (v->front == VBD_STATE_CLOSED || v->front == VBD_STATE_UNKNOWN);
+
+    if (v->published == VBD_STATE_CLOSED)
+        return VBD_STEP_NONE;
+    return asked_to_close(v) || !v->online || front_left ? VBD_STEP_CLOSED : VBD_STEP_NONE;
+}
+
+enum vbd_step vbd_next_step(enum vbd_phase phase, const struct vbd_view *v)
+{
+    if (v->back_gone)
+        return VBD_STEP_END;
+    switch (phase) {
+    case VBD_PHASE_OPENING:
+        return VBD_STEP_OFFER;
+    case VBD_PHASE_WAITING:
+        return when_waiting(v);
+    case VBD_PHASE_CONNECTED:
+        return when_connected(v);
+    case VBD_PHASE_CLOSING:
+        return front_has_closed(v) || v->back == VBD_STATE_CLOSED ? VBD_STEP_CLOSED : VBD_STEP_NONE;
+    case VBD_PHASE_CLOSED:
+        return v->online && v->front == VBD_STATE_INITIALISING ? VBD_STEP_OFFER : VBD_STEP_NONE;
+    case VBD_PHASE_FAILED:
+        return when_failed(v);
+    }
+    return VBD_STEP_NONE;
+}
+
+const char *vbd_phase_name(enum vbd_phase phase)
+{
+    static const char *const names[] = {
+        [VBD_PHASE_OPENING] = "opening",     [VBD_PHASE_WAITING] = "waiting",
+        [VBD_PHASE_CONNECTED] = "connected", [VBD_PHASE_CLOSING] = "closing",
+        [VBD_PHASE_CLOSED] = "closed",       [VBD_PHASE_FAILED] = "failed",
+    };
+
+    return names[phase];
+}

@@ -1,0 +1,29 @@
+/* pending.c - requests that wait for their answer, by request id. Called by session.c. */
+#include "base/memory.h"
+#include "xenstore/session.h"
+
+void xsc_request_complete(struct xsc *x, struct xsc_request *request, const struct xsc_reply *reply)
+{
+    struct xsc_completion c = request->completion;
+
+    vbd_list_remove(&request->link);
+    x->pending--;
+    vbd_free(x->allocator, request);
+    if (c.done != NULL)
+        c.done(c.ctx, reply);
+    if (c.release != NULL)
+        c.release(c.ctx);
+}
+
+struct xsc_request *xsc_request_find(struct xsc *x, uint32_t req_id)
+{
+    /* Servers answer in order, so the first is nearly always the one. */
+    VBD_LIST_EACH(at, after, &x->awaiting)
+    {
+        struct xsc_request *request = VBD_CONTAINER(at, struct xsc_request, link);
+
+        if (request->header.req_id == req_id)
+            return request;
+    }
+    return NULL;
+}
