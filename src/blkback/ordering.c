@@ -37,6 +37,6 @@ static void tell(struct vbd_queue *q, struct vbd_list *flushes, const struct vbd
 void vbd_order_write_finished(struct vbd_queue *q, const struct vbd_slot *write)
 {
     q->writes_in_flight--;
+    tell(q, &q->taken, write); /* first: the other adds to this list */
     tell(q, &q->flushes, write);
-    tell(q, &q->taken, write);
 }

@@ -4,6 +4,7 @@
  * the hypervisor: one domain (0) with a store page of its own, event channels that never fire, and
  * every other domain number is said to exist, so that permissions may name it.
  */
+#undef _FILE_OFFSET_BITS /* or open would be another name for open64 */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>

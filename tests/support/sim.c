@@ -1,0 +1,216 @@
+/* sim.c - see sim.h. */
+#include "support/sim.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define MUST(condition)                                                                            \
+    do {                                                                                           \
+        if (!(condition)) {                                                                        \
+            perror(#condition);                                                                    \
+            abort();                                                                               \
+        }                                                                                          \
+    } while (0)
+
+struct vbd_event_channel {
+    struct sim *sim;
+    uint32_t port;
+};
+
+static void add(int *counter, int by)
+{
+    (void)__atomic_add_fetch(counter, by, __ATOMIC_RELAXED);
+}
+
+/* The page behind a grant, or -1 when the guest did not grant it so. */
+static int granted(const struct sim *s, unsigned domid, uint32_t grant, bool writable)
+{
+    uint32_t page = grant - SIM_FIRST_GRANT;
+
+    if (domid != s->domid || page >= SIM_PAGES || !s->grants[page].valid)
+        return -1;
+    return writable && s->grants[page].read_only ? -1 : (int)page;
+}
+
+static int map(void *ctx, unsigned domid, const uint32_t *grants, size_t count, bool writable,
+               void **ret)
+{
+    struct sim *s = ctx;
+    char *at = mmap(NULL, count * SIM_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    MUST(at != MAP_FAILED);
+    for (size_t i = 0; i < count; i++) {
+        int page = granted(s, domid, grants[i], writable);
+
+        if (page < 0) {
+            (void)munmap(at, count * SIM_PAGE);
+            return -EINVAL;
+        }
+        MUST(mmap(at + i * SIM_PAGE, SIM_PAGE, writable ? PROT_READ | PROT_WRITE : PROT_READ,
+                  MAP_SHARED | MAP_FIXED, s->memory_fd, (off_t)page * SIM_PAGE) != MAP_FAILED);
+    }
+    add(&s->mapped_pages, (int)count);
+    *ret = at;
+    return 0;
+}
+
+static void unmap(void *ctx, void *address, size_t count)
+{
+    struct sim *s = ctx;
+
+    MUST(munmap(address, count * SIM_PAGE) == 0);
+    add(&s->mapped_pages, -(int)count);
+}
+
+static int copy(void *ctx, unsigned domid, enum vbd_copy_direction direction,
+                struct vbd_grant_copy *pieces, size_t count)
+{
+    struct sim *s = ctx;
+
+    add(&s->copy_calls, 1);
+    add(&s->copied_pieces, (int)count);
+    if (s->fail_copy_call > 0 && --s->fail_copy_call == 0)
+        return -EIO;
+    for (size_t i = 0; i < count; i++) {
+        struct vbd_grant_copy *p = &pieces[i];
+        int page = granted(s, domid, p->grant, direction == VBD_COPY_TO_GUEST);
+        char *guest = sim_page(s, page < 0 ? 0 : (unsigned)page) + p->offset;
+
+        p->status = page < 0 || p->offset + p->len > SIM_PAGE ? -1 : 0;
+        if (p->status == 0 && direction == VBD_COPY_TO_GUEST)
+            memcpy(guest, p->local, p->len);
+        else if (p->status == 0)
+            memcpy(p->local, guest, p->len);
+    }
+    return 0;
+}
+
+static int bind_port(void *ctx, unsigned domid, uint32_t port, struct vbd_event_channel **ret)
+{
+    struct sim *s = ctx;
+    struct vbd_event_channel *c;
+
+    if (domid != s->domid || port >= SIM_PORTS || s->ports[port].bound)
+        return -EINVAL;
+    c = calloc(1, sizeof *c);
+    MUST(c != NULL);
+    *c = (struct vbd_event_channel){s, port};
+    s->ports[port].bound = true;
+    add(&s->bound_ports, 1);
+    *ret = c;
+    return 0;
+}
+
+static void unbind(void *ctx, struct vbd_event_channel *c)
+{
+    struct sim *s = ctx;
+
+    s->ports[c->port].bound = false;
+    add(&s->bound_ports, -1);
+    free(c);
+}
+
+static int notify(void *ctx, struct vbd_event_channel *c)
+{
+    struct sim *s = ctx;
+    uint64_t one = 1;
+
+    add(&s->notifications, 1);
+    MUST(write(s->ports[c->port].to_front, &one, sizeof one) == sizeof one);
+    return 0;
+}
+
+static int wait_handle(void *ctx, struct vbd_event_channel *c)
+{
+    struct sim *s = ctx;
+
+    return s->ports[c->port].to_back;
+}
+
+static bool take_event(void *ctx, struct vbd_event_channel *c)
+{
+    struct sim *s = ctx;
+    uint64_t count;
+
+    return read(s->ports[c->port].to_back, &count, sizeof count) == sizeof count;
+}
+
+struct sim *sim_new(unsigned domid)
+{
+    struct sim *s = calloc(1, sizeof *s);
+
+    MUST(s != NULL);
+    s->domid = domid;
+    s->memory_fd = memfd_create("guest", MFD_CLOEXEC);
+    MUST(s->memory_fd >= 0 && ftruncate(s->memory_fd, (off_t)SIM_PAGES * SIM_PAGE) == 0);
+    s->memory = mmap(NULL, (size_t)SIM_PAGES * SIM_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED,
+                     s->memory_fd, 0);
+    MUST(s->memory != MAP_FAILED);
+    for (int i = 0; i < SIM_PORTS; i++) {
+        s->ports[i].to_back = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+        s->ports[i].to_front = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+        MUST(s->ports[i].to_back >= 0 && s->ports[i].to_front >= 0);
+    }
+    s->seam = (struct vbd_hypervisor){.struct_size = sizeof s->seam,
+                                      .ctx = s,
+                                      .map = map,
+                                      .unmap = unmap,
+                                      .copy = copy,
+                                      .bind = bind_port,
+                                      .unbind = unbind,
+                                      .notify = notify,
+                                      .wait_handle = wait_handle,
+                                      .take_event = take_event};
+    return s;
+}
+
+void sim_free(struct sim *s)
+{
+    for (int i = 0; i < SIM_PORTS; i++) {
+        (void)close(s->ports[i].to_back);
+        (void)close(s->ports[i].to_front);
+    }
+    (void)munmap(s->memory, (size_t)SIM_PAGES * SIM_PAGE);
+    (void)close(s->memory_fd);
+    free(s);
+}
+
+char *sim_page(struct sim *s, unsigned page)
+{
+    return s->memory + (size_t)page * SIM_PAGE;
+}
+
+uint32_t sim_grant(struct sim *s, unsigned page, bool read_only)
+{
+    s->grants[page].valid = true;
+    s->grants[page].read_only = read_only;
+    return SIM_FIRST_GRANT + page;
+}
+
+void sim_revoke(struct sim *s, uint32_t grant)
+{
+    s->grants[grant - SIM_FIRST_GRANT].valid = false;
+}
+
+void sim_send(struct sim *s, uint32_t port)
+{
+    uint64_t one = 1;
+
+    MUST(write(s->ports[port].to_back, &one, sizeof one) == sizeof one);
+}
+
+bool sim_wait(struct sim *s, uint32_t port, int timeout_ms)
+{
+    struct pollfd fd = {.fd = s->ports[port].to_front, .events = POLLIN};
+    uint64_t count;
+
+    if (poll(&fd, 1, timeout_ms) <= 0)
+        return false;
+    return read(s->ports[port].to_front, &count, sizeof count) == sizeof count;
+}

@@ -1,0 +1,48 @@
+/* sim.h - a simulated hypervisor for tests: one guest's memory with a grant table, and event
+ * channels on eventfds, behind the same seam as Xen. It counts what is held, so that leaks show.
+ *
+ * Guest memory is a memfd: a mapping made through the seam shares it, as a grant mapping does.
+ */
+#ifndef TESTS_SIM_H
+#define TESTS_SIM_H
+
+#include "vbdkit/hypervisor.h"
+
+enum {
+    SIM_PAGE = 4096,
+    SIM_PAGES = 4096,    /* of guest memory */
+    SIM_FIRST_GRANT = 8, /* Xen reserves the first ones */
+    SIM_PORTS = 16
+};
+
+struct sim {
+    struct vbd_hypervisor seam;
+    unsigned domid; /* whose memory this is */
+    int memory_fd;
+    char *memory; /* SIM_PAGES pages, the guest's view */
+    struct {
+        bool valid, read_only;
+    } grants[SIM_PAGES]; /* grant SIM_FIRST_GRANT + i is page i */
+    struct {
+        int to_back, to_front; /* eventfds; the guest's end is always there */
+        bool bound;
+    } ports[SIM_PORTS];
+    /* What is held, and what was called. Atomic: queues run on threads. */
+    int mapped_pages, bound_ports;
+    int copy_calls, copied_pieces, notifications;
+    int fail_copy_call; /* the n-th copy call from now fails as a whole; 0 never */
+};
+
+/* Aborts the test program when the machine is out of resources. */
+struct sim *sim_new(unsigned domid);
+void sim_free(struct sim *s);
+
+/* The guest's side. */
+char *sim_page(struct sim *s, unsigned page);
+uint32_t sim_grant(struct sim *s, unsigned page, bool read_only);
+void sim_revoke(struct sim *s, uint32_t grant);
+void sim_send(struct sim *s, uint32_t port);
+/* Waits for an event from the back; false after timeout_ms. */
+bool sim_wait(struct sim *s, uint32_t port, int timeout_ms);
+
+#endif
