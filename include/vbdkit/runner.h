@@ -21,7 +21,7 @@ struct vbd_run;
 enum vbd_run_end {
     VBD_RUN_STOPPED, /* asked to: everything taken was answered */
     VBD_RUN_BROKEN,  /* the guest broke its ring: what was taken was finished */
-    VBD_RUN_FAILED   /* the loop or the storage's channel could not be made */
+    VBD_RUN_FAILED   /* the loop or the storage's channel could not be made, or broke */
 };
 
 struct vbd_runner {

@@ -48,7 +48,7 @@ struct vbd_storage;
 
 struct vbd_channel_ops {
     size_t struct_size;
-    /* Takes `count` operations, in order. Their completions come later, never from inside. */
+    /* Takes `count` operations, in order. Their completions come later, or from inside the call. */
     void (*submit)(struct vbd_channel *channel, struct vbd_io *const *ios, size_t count);
     /* Closes a channel that has no operation under way. */
     void (*close)(struct vbd_channel *channel);

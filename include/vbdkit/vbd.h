@@ -38,7 +38,7 @@ struct vbd_id {
     uint32_t vdev;             /* device number, such as 51712 for xvda */
 };
 
-/* --- the back -------------------------------------------------------------------------------- */
+/* --- the back --- */
 
 /* What the toolstack wrote about the image; strings are valid during the call. */
 struct vbd_image {
@@ -60,7 +60,7 @@ struct vbd_back;
 enum vbd_back_end {
     VBD_BACK_REMOVED, /* the toolstack removed the backend's nodes */
     VBD_BACK_PARKED,  /* vbd_back_park: the guest is still connected and waits for the next back */
-    VBD_BACK_LOST     /* the connection to xenstore was lost */
+    VBD_BACK_LOST     /* the connection to xenstore was lost, or there was no memory to go on */
 };
 
 struct vbd_back_config {
@@ -73,13 +73,14 @@ struct vbd_back_config {
 };
 
 /* Begins to serve the vbd whose backend nodes exist: /local/domain/B/backend/CLASS/DOMID/VDEV.
- * Errors: -EINVAL a name is too long, -ENOMEM, -ENOTCONN. Everything that goes wrong later is told
- * to the log and to the toolstack: nodes "hotplug-status", "hotplug-error", and "error". */
+ * Errors: -EINVAL the class is no name, -ENOMEM, -ENOTCONN. Everything that goes wrong later is
+ * told to the log and to the toolstack: an image that can't be opened in "hotplug-status",
+ * "hotplug-error" and the domain's "error" node; a front's fault in the error node alone. */
 VBD_API int vbd_back_run(const struct vbd_platform *platform, struct xsc *x,
                          const struct vbd_back_config *config, struct vbd_back **ret);
 /* Finishes and answers what was taken, gives the ring back and ends with VBD_BACK_PARKED. The guest
  * stays connected: its further requests wait in the ring for the next vbd_back_run of the same id.
- */
+ * `ended` may be called before this returns. */
 VBD_API void vbd_back_park(struct vbd_back *back);
 /* Frees a back that has ended. NULL is fine. */
 VBD_API void vbd_back_free(struct vbd_back *back);
@@ -94,8 +95,7 @@ struct vbd_back_stats {
 };
 VBD_API void vbd_back_stats(const struct vbd_back *back, struct vbd_back_stats *ret);
 
-/* --- the toolstack's side ----------------------------------------------------------------------
- */
+/* --- the toolstack's side --- */
 
 /* A new vbd. Strings are copied. */
 struct vbd_spec {
@@ -111,8 +111,9 @@ struct vbd_spec {
 typedef void vbd_toolstack_done(void *ctx, int error, const char *why);
 
 /* Writes the nodes of both halves in one transaction: front owned by the guest and readable by the
- * backend's domain, back the other way round. Ends with -EEXIST when the vbd exists, -ENOENT when
- * the guest does not. All four calls return 0 and call `done` once later, or -errno and do not. */
+ * backend's domain, back the other way round; for a guest of libxl also the node by which xl finds
+ * the disk again. Ends with -EEXIST when the vbd exists, -ENOENT when the guest does not. All four
+ * calls return 0 and call `done` once later, or -errno and do not. */
 VBD_API int vbd_back_create(const struct vbd_allocator *allocator, struct xsc *x,
                             const struct vbd_spec *spec, vbd_toolstack_done *done, void *ctx);
 /* Asks the back to close, as libxl does: online=0, state=Closing. The guest decides when. Ends with

@@ -16,8 +16,9 @@ extern "C" {
 
 struct vbd_linux;
 
-/* Opens the platform. `hypervisor` NULL means Xen's devices (/dev/xen/gntdev, /dev/xen/evtchn).
- * Errors: the -errno of a device, with a sentence that names it; -ENOMEM. */
+/* Opens the platform. `hypervisor` NULL means Xen's devices: /dev/xen/gntdev, and /dev/xen/evtchn
+ * once for each connection. Errors: the -errno of a device, with a sentence that names it; -ENOMEM.
+ */
 VBD_API int vbd_linux_open(const struct vbd_hypervisor *hypervisor, struct vbd_log log,
                            struct vbd_linux **ret, struct vbd_error *why);
 /* Closes it; every back has ended. Returns NULL. */
@@ -30,9 +31,10 @@ VBD_API int vbd_linux_fd(const struct vbd_linux *l);
 VBD_API void vbd_linux_process(struct vbd_linux *l);
 
 /* Opens a regular file or a block device as storage, past the page cache (O_DIRECT) where the
- * storage takes 512-byte requests that way and through it where not. Errors, each with its
- * sentence: -errno of open, -EISDIR, -ENOTBLK neither file nor block device, -EINVAL empty or not a
- * multiple of 512 bytes, -EROFS a read-only device opened for writing. */
+ * storage takes 512-byte requests that way and through it where not. Its channels need the runner
+ * of vbd_linux_open. Errors, each with its sentence: -errno of open, -EISDIR, -ENOTBLK neither file
+ * nor block device, -EINVAL empty or not a multiple of 512 bytes, -EROFS a read-only device opened
+ * for writing, -ENOMEM. */
 VBD_API int vbd_file_open(const char *path, bool read_only, struct vbd_storage **ret,
                           struct vbd_error *why);
 

@@ -81,12 +81,12 @@ struct xsc_call {
 /* Makes a session. The allocator is kept by reference and must outlive it.
  * Errors: -ENOMEM. */
 VBD_API int xsc_new(const struct vbd_allocator *allocator, struct xsc **ret);
-/* Ends a session: unanswered calls complete with -ECANCELED, watches and batches are gone and must
+/* Ends a session: unanswered calls complete with -ECANCELED; watches and batches are gone and must
  * not be touched afterwards. NULL is fine. Returns NULL. */
 VBD_API struct xsc *xsc_free(struct xsc *x);
 
 /* Queues a call; it is copied. The order of calls is the order on the wire.
- * Errors: -EINVAL path or value not allowed (xsc_check_path), -E2BIG over XSC_PAYLOAD_MAX,
+ * Errors: -EINVAL path not allowed (xsc_check_path), -E2BIG over XSC_PAYLOAD_MAX,
  * -ENOTCONN the connection was lost, -ENOMEM. */
 VBD_API int xsc_submit(struct xsc *x, const struct xsc_call *call,
                        struct xsc_completion completion);
@@ -104,7 +104,7 @@ struct xsc_slice {
 };
 
 /* Fills up to max slices with what has to be written, in order; returns how many. The bytes stay
- * valid until xsc_output_sent or xsc_output_refused. */
+ * valid until xsc_output_sent, xsc_output_refused, or the end of the session or its connection. */
 VBD_API size_t xsc_output(struct xsc *x, struct xsc_slice *slices, size_t max);
 /* Says that the first `bytes` bytes of the output were written. */
 VBD_API void xsc_output_sent(struct xsc *x, size_t bytes);
@@ -147,8 +147,9 @@ VBD_API int xsc_batch_new(struct xsc *x, enum xsc_batch_kind kind, struct xsc_ba
  * fine. */
 VBD_API void xsc_batch_free(struct xsc_batch *b);
 
-/* Adds a call; path and value are copied. Returns its index (from 0), or -ENOMEM, -EINVAL, -E2BIG,
- * which xsc_batch_submit then reports as well, so that callers may check there alone. */
+/* Adds a call; path and value are copied. Returns its index (from 0), or -EINVAL, -E2BIG as
+ * xsc_submit, or -ENOMEM; xsc_batch_submit then reports it as well, so that callers may check there
+ * alone. */
 VBD_API int xsc_batch_add(struct xsc_batch *b, enum xsc_op op, const char *path, const void *value,
                           size_t value_len);
 /* The same for the node "dir/key"; value is a string, or NULL. */
@@ -164,11 +165,13 @@ VBD_API void xsc_batch_then(struct xsc_batch *b, int (*more)(void *ctx, struct x
 
 /* Sends the batch. `done` is called once with 0 or the first error (-EAGAIN when a transaction
  * still conflicted after XSC_BATCH_TRIES); a failed transaction changed nothing.
- * Errors: those of xsc_batch_add and xsc_submit; `done` is then not called. */
+ * Errors: those of xsc_batch_add and xsc_submit, -EBUSY it is running, -EINVAL nothing could be
+ * sent; `done` is then not called. */
 enum { XSC_BATCH_TRIES = 64 };
 VBD_API int xsc_batch_submit(struct xsc_batch *b,
                              void (*done)(void *ctx, struct xsc_batch *b, int error), void *ctx);
-/* The answer to call `index`; valid as long as the batch. An index out of range answers EINVAL. */
+/* The answer to call `index`, until the batch is submitted again or freed; -EINPROGRESS before
+ * there is one, -EINVAL for an index out of range. */
 VBD_API const struct xsc_reply *xsc_batch_reply(const struct xsc_batch *b, int index);
 /* The value of a READ as a string, or NULL when the node is missing, unreadable or holds a NUL. */
 VBD_API const char *xsc_batch_string(const struct xsc_batch *b, int index);

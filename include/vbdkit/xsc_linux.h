@@ -3,10 +3,10 @@
  *
  * Threads: the blocking calls may be used from any number of threads at once on one client; their
  * requests are pipelined on its one connection. There is no hidden thread: one of the callers that
- * wait reads for all. Callbacks of the session run on whichever thread reads, with the client
- * locked: they may use the calls of xsc.h on xsc_client_session, and nothing of this header. Fork:
- * a client belongs to the process that opened it. Signals: no handler is installed; SIGPIPE is
- * never raised.
+ * wait reads for all. Callbacks of the session run on whichever thread reads or writes, with the
+ * client locked: they may use the calls of xsc.h on xsc_client_session, and nothing of this header.
+ * Fork: a client belongs to the process that opened it. Signals: no handler is installed; SIGPIPE
+ * is never raised.
  */
 #ifndef VBDKIT_XSC_LINUX_H
 #define VBDKIT_XSC_LINUX_H
@@ -23,19 +23,21 @@ VBD_API extern const struct vbd_allocator vbd_libc_allocator;
 struct xsc_client;
 
 /* Connects to `address`: a socket's path or a character device. NULL looks where libxenstore looks:
- * $XENSTORED_PATH, $XENSTORED_RUNDIR/socket, /var/run/xenstored/socket, /dev/xen/xenbus.
+ * $XENSTORED_PATH or else $XENSTORED_RUNDIR/socket in the place of /var/run/xenstored/socket; then
+ * /dev/xen/xenbus, /proc/xen/xenbus.
  * Errors: the -errno of the last address tried (all are named in *why), -ENOMEM. */
 VBD_API int xsc_client_open(const char *address, struct xsc_client **ret, struct vbd_error *why);
 /* Uses a connected, bidirectional descriptor, which the client then owns (also on failure). */
 VBD_API int xsc_client_adopt(int fd, struct xsc_client **ret);
-/* Ends the session (see xsc_free) and closes the connection. No thread may be inside a call.
- * Returns NULL. */
+/* Ends the session (see xsc_free) and closes the connection. No thread may be inside a call, and
+ * its queues have been freed. Returns NULL. */
 VBD_API struct xsc_client *xsc_client_close(struct xsc_client *c);
 
-/* --- (b) any event loop ------------------------------------------------------------------- */
+/* --- (b) any event loop --- */
 
 /* The session, for the calls of xsc.h. From outside a callback, and when other threads use the
- * client too, hold the lock around them. */
+ * client too, hold the lock around them. What is submitted goes out with the next
+ * xsc_client_process or blocking call. */
 VBD_API struct xsc *xsc_client_session(struct xsc_client *c);
 VBD_API void xsc_client_lock(struct xsc_client *c);
 VBD_API void xsc_client_unlock(struct xsc_client *c);
@@ -46,7 +48,7 @@ VBD_API short xsc_client_events(struct xsc_client *c);
  * Errors: -EPROTO, -ENOTCONN, or the -errno of the connection; xsc_why has the sentence. */
 VBD_API int xsc_client_process(struct xsc_client *c);
 
-/* --- (c) calls that block ----------------------------------------------------------------- */
+/* --- (c) calls that block --- */
 
 /* What a caller works through: single operations, a transaction, or a wait. Valid inside the
  * function that was given it, on that thread. */
@@ -62,13 +64,15 @@ VBD_API int xsc_immediate(struct xsc_client *c, xsc_handle_fn *fn, void *arg,
 enum { XSC_TRANSACTION_TRIES = 100 };
 /* Runs fn inside a transaction and commits; runs it again on conflict, up to XSC_TRANSACTION_TRIES
  * times, so fn must not keep results of an earlier run. When fn fails, the transaction is aborted
- * and nothing it wrote remains. Errors: fn's, -EAGAIN still in conflict, and the server's. */
+ * and nothing it wrote remains. Errors: fn's, -EAGAIN still in conflict, -EPROTO, and the server's.
+ */
 VBD_API int xsc_transaction(struct xsc_client *c, xsc_handle_fn *fn, void *arg,
                             struct vbd_error *why);
 
 /* Runs fn, which may answer -EAGAIN for "not yet": it is run again when a node that it read, listed
  * or asked the permissions of has changed. timeout_ms < 0 waits for ever. The watches that this
- * needs are gone when it returns. Errors: fn's, -ETIMEDOUT, and the server's. */
+ * needs are gone when it returns. Errors: fn's, -ETIMEDOUT, -ENOTCONN, -EDEADLK, and the
+ * server's. */
 VBD_API int xsc_wait(struct xsc_client *c, int timeout_ms, xsc_handle_fn *fn, void *arg,
                      struct vbd_error *why);
 
@@ -119,8 +123,8 @@ VBD_API int xsc_watch(struct xsc_queue *q, const char *path, const char *token,
                       struct vbd_error *why);
 /* Ends a watch. Errors: -ENOENT the queue has no such pair. */
 VBD_API int xsc_unwatch(struct xsc_queue *q, const char *path, const char *token);
-/* Waits for the next event. timeout_ms < 0 waits for ever, 0 only looks. Errors: -ETIMEDOUT,
- * -ENOTCONN. Free the event with xsc_event_clear. */
+/* Waits for the next event. timeout_ms < 0 waits for ever, 0 takes what has come. Errors:
+ * -ETIMEDOUT, -ENOTCONN, -EDEADLK from a callback. Free the event with xsc_event_clear. */
 VBD_API int xsc_queue_next(struct xsc_queue *q, int timeout_ms, struct xsc_event *ret);
 VBD_API void xsc_event_clear(struct xsc_event *e);
 

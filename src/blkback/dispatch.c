@@ -9,7 +9,7 @@ static enum vbd_io_op io_op(uint8_t operation)
     return operation == VBD_OP_WRITE ? VBD_IO_WRITE : VBD_IO_FLUSH;
 }
 
-/* On the channel's thread, between passes. */
+/* On the channel's thread: between passes, or from inside submit. */
 static void done(struct vbd_io *io, int result)
 {
     struct vbd_slot *slot = VBD_CONTAINER(io, struct vbd_slot, io);
@@ -37,7 +37,7 @@ static void prepare(struct vbd_slot *slot)
     slot->io.done = done;
 }
 
-void vbd_dispatch(struct vbd_queue *q)
+static void dispatch_batch(struct vbd_queue *q)
 {
     struct vbd_list *at;
     uint32_t n = 0;
@@ -56,4 +56,11 @@ void vbd_dispatch(struct vbd_queue *q)
         return;
     vbd_bump(&q->counters.submits, 1);
     q->storage->ops->submit(q->storage, q->batch, n);
+}
+
+/* Again where a storage that completes at once made a flush ready. */
+void vbd_dispatch(struct vbd_queue *q)
+{
+    while (!vbd_list_empty(&q->taken))
+        dispatch_batch(q);
 }

@@ -25,7 +25,7 @@ struct channel {
     struct vbd_loop *loop;
 };
 
-/* --- I/O -------------------------------------------------------------------------------------- */
+/* --- I/O --- */
 
 /* What a struct vbd_io carries while it is here. */
 struct held {
@@ -141,7 +141,7 @@ static void close_file(struct vbd_storage *storage)
 static const struct vbd_storage_ops storage_ops = {
     .struct_size = sizeof storage_ops, .open_channel = open_channel, .close = close_file};
 
-/* --- opening ---------------------------------------------------------------------------------- */
+/* --- opening --- */
 
 static int examine_device(int fd, const char *path, struct vbd_storage_info *info,
                           struct vbd_error *why)

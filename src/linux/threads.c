@@ -41,8 +41,7 @@ struct vbd_run {
     bool armed; /* the loop polls the event channel */
 };
 
-/* --- the run's thread --------------------------------------------------------------------------
- */
+/* --- the run's thread --- */
 
 static void event_came(struct vbd_loop_entry *entry, int result, uint32_t flags)
 {
@@ -141,8 +140,7 @@ static void *run_thread(void *arg)
     return NULL;
 }
 
-/* --- the control thread ------------------------------------------------------------------------
- */
+/* --- the control thread --- */
 
 static int make_thread(struct vbd_run *run)
 {

@@ -158,7 +158,7 @@ int xsc_transaction(struct xsc_client *c, xsc_handle_fn *fn, void *arg, struct v
     return ended(&h, r, why);
 }
 
-/* --- wait ---------------------------------------------------------------------------------- */
+/* --- wait --- */
 
 struct tracked {
     struct tracked *next;
@@ -252,6 +252,8 @@ int xsc_wait(struct xsc_client *c, int timeout_ms, xsc_handle_fn *fn, void *arg,
     int64_t deadline = xsc_deadline(timeout_ms);
     int r, waited = 0;
 
+    if (xsc_client_in_callback(c))
+        return vbd_fail(why, -EDEADLK, "wait: called from a callback");
     do {
         xsc_client_lock(c);
         wait.changed = false;

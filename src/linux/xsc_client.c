@@ -163,8 +163,9 @@ static int write_out(struct xsc_client *c)
 void xsc_client_flush(struct xsc_client *c)
 {
     (void)write_out(c);
-    /* What did not fit is the reader's business, who may be polling for input only. */
-    if (xsc_wants_write(c->x) && c->has_reader)
+    /* What did not fit, and a loss, are the reader's business, who may be polling for input only.
+     */
+    if ((xsc_wants_write(c->x) || xsc_why(c->x)[0] != '\0') && c->has_reader)
         (void)!write(c->kick[1], "", 1);
 }
 
@@ -255,15 +256,19 @@ static void wait_for_reader(struct xsc_client *c, int64_t deadline)
 
 int xsc_client_await(struct xsc_client *c, const bool *done, int64_t deadline)
 {
+    bool over = false;
+
     while (!*done) {
         if (xsc_why(c->x)[0] != '\0')
             return -ENOTCONN;
-        if (deadline >= 0 && ms_until(deadline) == 0)
+        if (over)
             return -ETIMEDOUT;
-        if (c->has_reader)
-            wait_for_reader(c, deadline);
-        else
+        /* What has come by the deadline counts, so the last turn is taken at it. */
+        over = deadline >= 0 && ms_until(deadline) == 0;
+        if (!c->has_reader)
             read_for_all(c, deadline);
+        else if (!over)
+            wait_for_reader(c, deadline);
     }
     return 0;
 }

@@ -76,11 +76,16 @@ int xsc_get_domain_path(struct xsc_handle *h, unsigned domid, char **ret)
     return xsc_handle_call(h, &call, ret, &len);
 }
 
+static bool is_access(char c)
+{
+    return c == 'n' || c == 'r' || c == 'w' || c == 'b';
+}
+
 static int parse_permission(const char *s, struct xsc_permission *ret)
 {
     char *end;
 
-    if (strchr("nrwb", s[0]) == NULL || s[0] == '\0')
+    if (!is_access(s[0]))
         return -EPROTO;
     ret->access = s[0];
     ret->domid = (unsigned)strtoul(s + 1, &end, 10);
@@ -123,7 +128,7 @@ int xsc_set_perms(struct xsc_handle *h, const char *path, const struct xsc_permi
         size_t room = sizeof value - call.value_len;
         int n = snprintf(value + call.value_len, room, "%c%u", perms[i].access, perms[i].domid);
 
-        if (strchr("nrwb", perms[i].access) == NULL || perms[i].domid > 0x7ff4)
+        if (!is_access(perms[i].access) || perms[i].domid > 0x7ff4)
             return vbd_fail(&h->why, -EINVAL, "setperms %s: entry %zu is no permission", path, i);
         if (n < 0 || (size_t)n >= room)
             return vbd_fail(&h->why, -E2BIG, "setperms %s: too many entries", path);

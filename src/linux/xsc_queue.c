@@ -151,10 +151,12 @@ static int set(struct xsc_queue *q, struct queue_watch *w, struct watch_answer *
 
 int xsc_watch(struct xsc_queue *q, const char *path, const char *token, struct vbd_error *why)
 {
-    struct queue_watch *w = calloc(1, sizeof *w);
+    struct queue_watch *w = xsc_client_in_callback(q->client) ? NULL : calloc(1, sizeof *w);
     struct watch_answer a = {0};
     int r;
 
+    if (xsc_client_in_callback(q->client))
+        return vbd_fail(why, -EDEADLK, "watch %s: called from a callback", path);
     if (w == NULL)
         return vbd_fail(why, -ENOMEM, "watch %s: %s", path, strerror(ENOMEM));
     vbd_list_init(&w->link);
@@ -178,6 +180,8 @@ int xsc_unwatch(struct xsc_queue *q, const char *path, const char *token)
 {
     struct queue_watch *w;
 
+    if (xsc_client_in_callback(q->client))
+        return -EDEADLK;
     xsc_client_lock(q->client);
     w = find(q, path, token);
     if (w != NULL) {
@@ -209,11 +213,10 @@ int xsc_queue_next(struct xsc_queue *q, int timeout_ms, struct xsc_event *ret)
 {
     int r;
 
+    if (xsc_client_in_callback(q->client))
+        return -EDEADLK;
     xsc_client_lock(q->client);
-    if (timeout_ms == 0 && !q->ready)
-        r = -ETIMEDOUT;
-    else
-        r = xsc_client_await(q->client, &q->ready, xsc_deadline(timeout_ms));
+    r = xsc_client_await(q->client, &q->ready, xsc_deadline(timeout_ms));
     if (r == 0)
         take(q, ret);
     xsc_client_unlock(q->client);

@@ -83,7 +83,7 @@ static bool default_address(int i, char *path, size_t size)
 
 static int open_default(struct vbd_error *why)
 {
-    char path[108], tried[200] = "";
+    char path[4096], tried[200] = "";
     int fd = -ENOENT;
 
     for (int i = 0; default_address(i, path, sizeof path); i++) {
@@ -92,8 +92,8 @@ static int open_default(struct vbd_error *why)
         fd = open_address(path);
         if (fd >= 0)
             return fd;
-        (void)snprintf(tried + used, sizeof tried - used, "%s%s (%s)", used > 0 ? ", " : "", path,
-                       strerror(-fd));
+        (void)snprintf(tried + used, sizeof tried - used, "%s%.100s (%s)", used > 0 ? ", " : "",
+                       path, strerror(-fd));
     }
     return vbd_fail(why, fd, "no xenstore found: %s", tried);
 }

@@ -27,7 +27,7 @@ void vbd_back_log(struct vbd_back *b, enum vbd_log_level level, ...)
     log->write(log->ctx, level, b->name, line);
 }
 
-/* --- looking --------------------------------------------------------------------------------- */
+/* --- looking --- */
 
 enum { LOOK_BACK_STATE, LOOK_ONLINE, LOOK_FRONT_STATE };
 
@@ -135,7 +135,7 @@ static void state_changed(void *ctx, const char *path)
     vbd_back_wake(ctx);
 }
 
-/* --- beginning and end ----------------------------------------------------------------------- */
+/* --- beginning and end --- */
 
 static int watch_state(struct vbd_back *b, const char *dir, struct xsc_watch **ret)
 {

@@ -8,7 +8,7 @@
 _Static_assert((int)VBD_PROTOCOL_X86_64 == (int)VBD_LAYOUT_X86_64, "protocols are layouts");
 _Static_assert((int)VBD_PROTOCOL_X86_32 == (int)VBD_LAYOUT_X86_32, "protocols are layouts");
 
-/* --- giving back ------------------------------------------------------------------------------ */
+/* --- giving back --- */
 
 static void release(struct vbd_back *b)
 {
@@ -87,7 +87,7 @@ void vbd_back_run_over(struct vbd_back *b)
     vbd_back_refuse(b, why);
 }
 
-/* --- connecting ------------------------------------------------------------------------------- */
+/* --- connecting --- */
 
 static int make_queue(struct vbd_back *b, struct vbd_text *why)
 {

@@ -136,7 +136,7 @@ static void marked(void *ctx, struct xsc_batch *batch, int error)
     xsc_batch_free(batch);
     if (error < 0)
         vbd_back_log(b, VBD_LOG_WARNING, "could not mark the parked device in xenstore", NULL);
-    vbd_back_finish(b, VBD_BACK_PARKED);
+    vbd_back_finish(b, error < 0 ? VBD_BACK_LOST : VBD_BACK_PARKED);
 }
 
 void vbd_back_mark_parked(struct vbd_back *b)
@@ -147,7 +147,7 @@ void vbd_back_mark_parked(struct vbd_back *b)
     if (xsc_batch_submit(b->batch, marked, b) < 0) {
         xsc_batch_free(b->batch);
         b->batch = NULL;
-        vbd_back_finish(b, VBD_BACK_PARKED);
+        vbd_back_finish(b, VBD_BACK_LOST);
     }
 }
 

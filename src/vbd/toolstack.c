@@ -13,9 +13,10 @@ struct task {
     vbd_toolstack_done *done;
     void *ctx;
     char back[VBD_PATH_MAX], front[VBD_PATH_MAX], parent[VBD_PATH_MAX];
-    struct vbd_spec spec; /* of a create; its strings are copies behind this struct */
-    const char *refusal;  /* why `more` refused, a static sentence */
-    int first;            /* index of the answers that `more` looks at */
+    char libxl[VBD_PATH_MAX]; /* where libxl notes a guest's disk */
+    struct vbd_spec spec;     /* of a create; its strings are copies behind this struct */
+    const char *refusal;      /* why `more` refused, a static sentence */
+    int first;                /* index of the answers that `more` looks at */
 };
 
 static void finished(void *ctx, struct xsc_batch *batch, int error)
@@ -43,6 +44,14 @@ static void name_parent(struct task *t)
     vbd_text_bytes(&text, t->back, len - 1);
 }
 
+static void name_libxl(struct task *t, const struct vbd_id *id)
+{
+    struct vbd_text text = vbd_text_on(t->libxl, sizeof t->libxl);
+
+    vbd_text_u64(vbd_text_str(&text, "/libxl/"), id->domid);
+    vbd_text_u64(vbd_text_str(&text, "/device/vbd/"), id->vdev);
+}
+
 /* `extra` bytes behind the struct are the caller's. */
 static int task_new(const struct vbd_allocator *a, struct xsc *x, const struct vbd_id *id,
                     size_t extra, vbd_toolstack_done *done, void *ctx, struct task **ret)
@@ -62,6 +71,7 @@ static int task_new(const struct vbd_allocator *a, struct xsc *x, const struct v
     }
     vbd_front_path(id, t->front);
     name_parent(t);
+    name_libxl(t, id);
     *ret = t;
     return 0;
 }
@@ -107,28 +117,40 @@ static void make_directory(struct task *t, const char *path, unsigned owner, uns
     (void)xsc_batch_add(t->batch, XSC_OP_SET_PERMS, path, perms, text.len);
 }
 
-/* --- create ----------------------------------------------------------------------------------- */
+/* --- create --- */
 
-/* Keys as libxl writes them. The directories come first, so that the keys inherit their
- * permissions. */
-static void write_back(struct task *t)
+/* Keys as libxl writes them, below the backend's directory and in its own notes alike. */
+static void write_description(struct task *t, const char *dir)
 {
     const struct vbd_spec *spec = &t->spec;
 
-    make_directory(t, t->back, spec->id.backend_domid, spec->id.domid);
-    put(t, t->back, "frontend", t->front);
-    put_number(t, t->back, "frontend-id", spec->id.domid);
-    put(t, t->back, "params", spec->params);
-    put(t, t->back, "online", "1");
-    put(t, t->back, "removable", spec->cdrom ? "1" : "0");
-    put(t, t->back, "bootable", spec->bootable ? "1" : "0");
+    put(t, dir, "frontend", t->front);
+    put_number(t, dir, "frontend-id", spec->id.domid);
+    put(t, dir, "params", spec->params);
+    put(t, dir, "online", "1");
+    put(t, dir, "removable", spec->cdrom ? "1" : "0");
+    put(t, dir, "bootable", spec->bootable ? "1" : "0");
     if (spec->device != NULL)
-        put(t, t->back, "dev", spec->device);
-    put(t, t->back, "type", spec->id.backend_class);
-    put(t, t->back, "mode", spec->read_only ? "r" : "w");
-    put(t, t->back, "device-type", spec->cdrom ? "cdrom" : "disk");
-    put(t, t->back, "specification", "xen");
-    put(t, t->back, "state", "1");
+        put(t, dir, "dev", spec->device);
+    put(t, dir, "type", "phy");
+    put(t, dir, "mode", spec->read_only ? "r" : "w");
+    put(t, dir, "device-type", spec->cdrom ? "cdrom" : "disk");
+    put(t, dir, "specification", "xen");
+    put(t, dir, "state", "1");
+}
+
+/* The directory comes first, so that the keys inherit its permissions. */
+static void write_back(struct task *t)
+{
+    make_directory(t, t->back, t->spec.id.backend_domid, t->spec.id.domid);
+    write_description(t, t->back);
+}
+
+/* With this xl lists the disk, detaches it, and removes it with its guest. */
+static void write_libxl(struct task *t)
+{
+    put(t, t->libxl, "backend", t->back);
+    write_description(t, t->libxl);
 }
 
 static void write_front(struct task *t)
@@ -157,6 +179,8 @@ static int create_if_new(void *ctx, struct xsc_batch *b)
     }
     write_back(t);
     write_front(t);
+    if (xsc_batch_string(b, 3) != NULL)
+        write_libxl(t);
     return 0;
 }
 
@@ -195,10 +219,13 @@ int vbd_back_create(const struct vbd_allocator *allocator, struct xsc *x,
     (void)xsc_batch_add(t->batch, XSC_OP_READ, guest, NULL, 0);
     (void)xsc_batch_add_key(t->batch, XSC_OP_READ, t->back, "frontend", NULL);
     (void)xsc_batch_add_key(t->batch, XSC_OP_READ, t->front, "backend", NULL);
+    text = vbd_text_on(guest, sizeof guest);
+    vbd_text_u64(vbd_text_str(&text, "/libxl/"), spec->id.domid);
+    (void)xsc_batch_add(t->batch, XSC_OP_READ, guest, NULL, 0);
     return submit(t, create_if_new);
 }
 
-/* --- close ------------------------------------------------------------------------------------ */
+/* --- close --- */
 
 static int close_back(void *ctx, struct xsc_batch *b)
 {
@@ -251,7 +278,7 @@ int vbd_back_force_close(const struct vbd_allocator *allocator, struct xsc *x,
     return submit(t, force_back);
 }
 
-/* --- destroy ---------------------------------------------------------------------------------- */
+/* --- destroy --- */
 
 static int remove_parent(void *ctx, struct xsc_batch *b)
 {
@@ -274,6 +301,8 @@ int vbd_back_destroy(const struct vbd_allocator *allocator, struct xsc *x, const
     (void)xsc_batch_add(t->batch, XSC_OP_RM, t->front, NULL, 0);
     xsc_batch_may_miss(t->batch, true);
     (void)xsc_batch_add(t->batch, XSC_OP_RM, t->back, NULL, 0);
+    xsc_batch_may_miss(t->batch, true);
+    (void)xsc_batch_add(t->batch, XSC_OP_RM, t->libxl, NULL, 0);
     xsc_batch_may_miss(t->batch, true);
     t->first = xsc_batch_add(t->batch, XSC_OP_DIRECTORY, t->parent, NULL, 0);
     xsc_batch_may_miss(t->batch, true);

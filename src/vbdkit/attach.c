@@ -42,6 +42,8 @@ static int parse(struct attach *a, int argc, char **argv)
             a->spec.cdrom = a->spec.read_only = true;
         else if (o == 'n')
             a->wait = false;
+        else if (o == 'h')
+            tool_help(usage);
         else if (o == 'x')
             a->xenstore = optarg;
         else if (o != 't' || tool_seconds("attach", optarg, &a->timeout_ms) != EXIT_OK)
@@ -50,8 +52,7 @@ static int parse(struct attach *a, int argc, char **argv)
     return argc - optind < 2 || argc - optind > 3 ? tool_usage(usage) : EXIT_OK;
 }
 
-/* --- the first free device ----------------------------------------------------------------------
- */
+/* --- the first free device --- */
 
 static bool is_free(struct xsc_handle *h, const struct attach *a, uint32_t vdev)
 {
@@ -80,8 +81,7 @@ static int pick_device(struct xsc_handle *h, void *arg)
     return -ENOSPC;
 }
 
-/* --- waiting -------------------------------------------------------------------------------------
- */
+/* --- waiting --- */
 
 static int backend_has_taken_it(struct xsc_handle *h, void *arg)
 {

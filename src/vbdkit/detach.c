@@ -32,6 +32,8 @@ static int parse(struct detach *d, int argc, char **argv)
             d->id.backend_class = optarg;
         else if (o == 'f')
             d->force = true;
+        else if (o == 'h')
+            tool_help(usage);
         else if (o == 'x')
             d->xenstore = optarg;
         else if (o != 't' || tool_seconds("detach", optarg, &d->timeout_ms) != EXIT_OK)

@@ -20,11 +20,10 @@ struct devices {
     char base[VBD_PATH_MAX]; /* /local/domain/N/backend/CLASS */
     struct xsc_watch *watch;
     struct device *first;
-    bool parking, lost;
+    bool parking;
 };
 
-/* --- one device ---------------------------------------------------------------------------------
- */
+/* --- one device --- */
 
 static struct device **find(struct devices *d, unsigned domid, uint32_t vdev)
 {
@@ -41,11 +40,10 @@ static void ended(void *ctx, struct vbd_back *back, enum vbd_back_end end)
     struct devices *d = device->devices;
     struct device **at = find(d, device->domid, device->vdev);
 
+    (void)end;
     *at = device->next;
     vbd_back_free(back);
     free(device);
-    if (end == VBD_BACK_LOST)
-        d->lost = true;
 }
 
 static void add(struct devices *d, unsigned domid, uint32_t vdev)
@@ -74,8 +72,7 @@ static void add(struct devices *d, unsigned domid, uint32_t vdev)
     d->first = device;
 }
 
-/* --- finding them -------------------------------------------------------------------------------
- */
+/* --- finding them --- */
 
 /* Reads "/NUMBER" at *at and moves on; false when there is none. */
 static bool take_number(const char **at, unsigned long max, unsigned long *ret)
@@ -166,8 +163,7 @@ int devices_new(const struct devices_config *config, struct devices **ret)
     return 0;
 }
 
-/* --- the end -------------------------------------------------------------------------------------
- */
+/* --- the end --- */
 
 void devices_park(struct devices *d)
 {
@@ -189,11 +185,6 @@ bool devices_all_ended(const struct devices *d)
     return d->first == NULL;
 }
 
-bool devices_lost(const struct devices *d)
-{
-    return d->lost;
-}
-
 void devices_free(struct devices *d)
 {
     if (d == NULL)
@@ -202,8 +193,7 @@ void devices_free(struct devices *d)
     free(d);
 }
 
-/* --- showing them
- * --------------------------------------------------------------------------------- */
+/* --- showing them --- */
 
 static json_object *counters_json(const struct vbd_counters *c)
 {

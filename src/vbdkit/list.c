@@ -157,6 +157,8 @@ static int parse(struct list *l, int argc, char **argv)
             l->only_class = optarg;
         else if (o == 'j')
             l->json = true;
+        else if (o == 'h')
+            tool_help(usage);
         else if (o == 'x')
             l->xenstore = optarg;
         else

@@ -30,7 +30,9 @@ struct tool {
 
 /* Prints "vbdkit COMMAND: ..." to stderr and returns EXIT_FAILED. */
 int tool_fail(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* Prints the usage line and returns EXIT_USAGE. */
+/* Prints the usage line to stdout and exits: somebody asked for it. */
+void tool_help(const char *usage) __attribute__((noreturn));
+/* Prints the usage line to stderr and returns EXIT_USAGE. */
 int tool_usage(const char *usage);
 /* Connects (address NULL: the usual places). 0, or an exit status with the reason printed. */
 int tool_open(struct tool *t, const char *command, const char *address);

@@ -15,8 +15,7 @@
 
 static const char usage[] =
     "serve [--class CLASS] [--guest DOMID] [--in-flight N] [--control PATH]\n"
-    "                    [--ready-node PATH] [--log error|warning|info|debug]\n"
-    "                    [--xenstore ADDRESS]";
+    "                    [--log error|warning|info|debug] [--xenstore ADDRESS]";
 
 struct serve {
     struct tool tool;
@@ -25,16 +24,16 @@ struct serve {
     struct control *control;
     int signals;
     bool stopping;
+    bool lost; /* xenstore is gone: finish, and fail */
     /* options */
-    const char *backend_class, *xenstore, *ready_node;
+    const char *backend_class, *xenstore;
     char control_at[CONTROL_PATH_MAX];
     int only_guest;
     uint32_t in_flight_max;
     enum vbd_log_level log;
 };
 
-/* --- options
- * -------------------------------------------------------------------------------------- */
+/* --- options --- */
 
 static bool parse_count(const char *text, unsigned long max, unsigned long *ret)
 {
@@ -63,9 +62,6 @@ static bool parse_option(struct serve *s, int o, const char *value)
     case 'o':
         return (size_t)snprintf(s->control_at, sizeof s->control_at, "%s", value) <
                sizeof s->control_at;
-    case 'n':
-        s->ready_node = value;
-        return true;
     case 'x':
         s->xenstore = value;
         return true;
@@ -73,6 +69,8 @@ static bool parse_option(struct serve *s, int o, const char *value)
         level = log_level_parse(value);
         s->log = level >= 0 ? (enum vbd_log_level)level : VBD_LOG_INFO;
         return level >= 0;
+    case 'h':
+        tool_help(usage);
     default:
         return false;
     }
@@ -84,7 +82,6 @@ static int parse(struct serve *s, int argc, char **argv)
                                             {"guest", required_argument, NULL, 'g'},
                                             {"in-flight", required_argument, NULL, 'i'},
                                             {"control", required_argument, NULL, 'o'},
-                                            {"ready-node", required_argument, NULL, 'n'},
                                             {"log", required_argument, NULL, 'l'},
                                             {"xenstore", required_argument, NULL, 'x'},
                                             {"help", no_argument, NULL, 'h'},
@@ -107,8 +104,18 @@ static int parse(struct serve *s, int argc, char **argv)
     return EXIT_OK;
 }
 
-/* --- beginning
- * ------------------------------------------------------------------------------------- */
+/* --- beginning --- */
+
+/* The kernel's backend, once loaded, answers every front of class vbd as well. */
+static int refuse_rival(const struct serve *s)
+{
+    static const char driver[] = "/sys/bus/xen-backend/drivers/vbd";
+
+    if (strcmp(s->backend_class, "vbd") != 0 || access(driver, F_OK) != 0)
+        return EXIT_OK;
+    return tool_fail("serve", "the kernel's xen-blkback is loaded and serves class vbd too: "
+                              "\"modprobe -r xen-blkback\", or serve another --class");
+}
 
 static int open_signals(void)
 {
@@ -139,8 +146,10 @@ static int open_devices(struct serve *s)
 static int open_all(struct serve *s)
 {
     struct vbd_error why = {""};
-    int r = tool_open(&s->tool, "serve", s->xenstore);
+    int r = refuse_rival(s);
 
+    if (r == EXIT_OK)
+        r = tool_open(&s->tool, "serve", s->xenstore);
     if (r != EXIT_OK)
         return r;
     s->signals = open_signals();
@@ -152,36 +161,17 @@ static int open_all(struct serve *s)
     return open_devices(s);
 }
 
-static int write_ready(struct xsc_handle *h, void *arg)
+static void announce(const struct serve *s)
 {
-    return xsc_write(h, arg, "running", 7);
-}
-
-/* libxl waits for such a node when it has started the program that serves a guest's qdisks. */
-static int announce(struct serve *s)
-{
-    struct vbd_error why = {""};
-    char *node = s->ready_node != NULL ? strdup(s->ready_node) : NULL;
-    int r = node != NULL ? xsc_immediate(s->tool.client, write_ready, node, &why) : 0;
-
-    free(node);
-    if (r < 0)
-        return tool_fail("serve", "%s", why.text);
     (void)fprintf(stderr, "vbdkit serve: serving backend/%s of domain %u\n", s->backend_class,
                   s->tool.domid);
     notify_systemd("READY=1\nSTATUS=serving");
-    return EXIT_OK;
 }
 
-/* --- serving
- * ---------------------------------------------------------------------------------------- */
+/* --- serving --- */
 
 static void stop(struct serve *s)
 {
-    struct signalfd_siginfo info;
-
-    while (read(s->signals, &info, sizeof info) > 0)
-        ;
     if (s->stopping)
         return;
     s->stopping = true;
@@ -192,28 +182,45 @@ static void stop(struct serve *s)
     xsc_client_unlock(s->tool.client);
 }
 
+static void take_signal(struct serve *s)
+{
+    struct signalfd_siginfo info;
+
+    while (read(s->signals, &info, sizeof info) > 0)
+        ;
+    stop(s);
+}
+
+/* Without xenstore no guest can come or go: what was taken is finished, and a new daemon may begin.
+ */
+static void process_xenstore(struct serve *s)
+{
+    if (s->lost || xsc_client_process(s->tool.client) == 0)
+        return;
+    s->lost = true;
+    (void)tool_fail("serve", "%s", xsc_why(xsc_client_session(s->tool.client)));
+    stop(s);
+}
+
 static int serve(struct serve *s)
 {
     while (!s->stopping || !devices_all_ended(s->devices)) {
-        struct pollfd fds[] = {
-            {.fd = xsc_client_fd(s->tool.client), .events = xsc_client_events(s->tool.client)},
-            {.fd = vbd_linux_fd(s->platform), .events = POLLIN},
-            {.fd = s->signals, .events = POLLIN},
-            {.fd = control_fd(s->control), .events = POLLIN}};
+        struct pollfd fds[] = {{.fd = s->lost ? -1 : xsc_client_fd(s->tool.client),
+                                .events = xsc_client_events(s->tool.client)},
+                               {.fd = vbd_linux_fd(s->platform), .events = POLLIN},
+                               {.fd = s->signals, .events = POLLIN},
+                               {.fd = control_fd(s->control), .events = POLLIN}};
 
         (void)poll(fds, 4, -1);
         if (fds[1].revents != 0)
             vbd_linux_process(s->platform);
         if (fds[2].revents != 0)
-            stop(s);
+            take_signal(s);
         if (fds[3].revents != 0)
             control_answer(s->control, s->devices);
-        if (xsc_client_process(s->tool.client) < 0 && !s->stopping) {
-            (void)tool_fail("serve", "%s", xsc_why(xsc_client_session(s->tool.client)));
-            s->stopping = true;
-        }
+        process_xenstore(s);
     }
-    return devices_lost(s->devices) ? EXIT_FAILED : EXIT_OK;
+    return s->lost ? EXIT_FAILED : EXIT_OK;
 }
 
 int serve_main(int argc, char **argv)
@@ -224,10 +231,10 @@ int serve_main(int argc, char **argv)
     if (r != EXIT_OK)
         return r;
     r = open_all(&s);
-    if (r == EXIT_OK)
-        r = announce(&s);
-    if (r == EXIT_OK)
+    if (r == EXIT_OK) {
+        announce(&s);
         r = serve(&s);
+    }
     devices_free(s.devices);
     control_close(s.control);
     vbd_linux_close(s.platform);

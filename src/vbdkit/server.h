@@ -25,8 +25,6 @@ int devices_new(const struct devices_config *config, struct devices **ret);
 void devices_park(struct devices *d);
 /* True when no back is left. */
 bool devices_all_ended(const struct devices *d);
-/* True when the connection to xenstore was lost. */
-bool devices_lost(const struct devices *d);
 void devices_free(struct devices *d);
 /* All devices with their counters, as a new JSON object. */
 json_object *devices_json(const struct devices *d);

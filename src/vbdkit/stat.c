@@ -117,6 +117,8 @@ int stat_main(int argc, char **argv)
             control_path(optarg, path);
         else if (o == 'o')
             (void)snprintf(path, sizeof path, "%s", optarg);
+        else if (o == 'h')
+            tool_help(usage);
         else if (o == 'j')
             json = true;
         else

@@ -20,6 +20,12 @@ int tool_fail(const char *command, const char *format, ...)
     return EXIT_FAILED;
 }
 
+void tool_help(const char *usage)
+{
+    (void)printf("usage: vbdkit %s\n", usage);
+    exit(EXIT_OK);
+}
+
 int tool_usage(const char *usage)
 {
     (void)fprintf(stderr, "usage: vbdkit %s\n", usage);
@@ -70,8 +76,7 @@ void tool_close(struct tool *t)
     t->client = xsc_client_close(t->client);
 }
 
-/* --- arguments ---------------------------------------------------------------------------------
- */
+/* --- arguments --- */
 
 struct guest_search {
     const char *name;
@@ -132,8 +137,7 @@ int tool_seconds(const char *command, const char *text, int *ret_ms)
     return EXIT_OK;
 }
 
-/* --- calls -------------------------------------------------------------------------------------
- */
+/* --- calls --- */
 
 struct outcome {
     bool done;

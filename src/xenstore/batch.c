@@ -28,6 +28,7 @@ struct item {
 
 struct xsc_batch {
     struct xsc *x;
+    struct vbd_list link; /* in the session's batches */
     enum xsc_batch_kind kind;
     struct item *first, **last;
     struct item *unsent; /* the first not sent in this try */
@@ -59,6 +60,7 @@ int xsc_batch_new(struct xsc *x, enum xsc_batch_kind kind, struct xsc_batch **re
     b->x = x;
     b->kind = kind;
     b->last = &b->first;
+    vbd_list_append(&x->batches, &b->link);
     *ret = b;
     return 0;
 }
@@ -74,6 +76,7 @@ static void destroy(struct xsc_batch *b)
 {
     const struct vbd_allocator *a = b->x->allocator;
 
+    vbd_list_remove(&b->link);
     while (b->first != NULL) {
         struct item *i = b->first;
 
@@ -94,6 +97,12 @@ void xsc_batch_free(struct xsc_batch *b)
         destroy(b);
 }
 
+void xsc_batches_free(struct xsc *x)
+{
+    while (!vbd_list_empty(&x->batches))
+        destroy(VBD_CONTAINER(x->batches.next, struct xsc_batch, link));
+}
+
 static int sticky(struct xsc_batch *b, int error, const char *what, const char *path)
 {
     if (b->sticky == 0) {
@@ -106,11 +115,13 @@ static int sticky(struct xsc_batch *b, int error, const char *what, const char *
 int xsc_batch_add(struct xsc_batch *b, enum xsc_op op, const char *path, const void *value,
                   size_t value_len)
 {
+    struct xsc_call call = {.op = op, .path = path, .value = value, .value_len = value_len};
     size_t path_size = vbd_str_len(path) + 1;
     struct item *i;
+    int r = xsc_call_check(&call);
 
-    if (value_len > XSC_PAYLOAD_MAX || path_size > XSC_PAYLOAD_MAX)
-        return sticky(b, -E2BIG, xsc_op_name(op), "(too long)");
+    if (r < 0)
+        return sticky(b, r, xsc_op_name(op), path);
     i = vbd_alloc(b->x->allocator, sizeof *i + path_size + value_len);
     if (i == NULL)
         return sticky(b, -ENOMEM, xsc_op_name(op), path);
@@ -173,6 +184,14 @@ static void finish(struct xsc_batch *b, int error)
         b->done(b->ctx, b, error);
 }
 
+/* For an error that the server did not name. */
+static const char *unspoken(int error)
+{
+    return error == -ECONNRESET || error == -ENOTCONN || error == -ECANCELED
+               ? "the connection was lost"
+               : "the transport refused the message";
+}
+
 static void failed(struct xsc_batch *b, int error, const char *op, const char *path,
                    const char *word)
 {
@@ -180,17 +199,23 @@ static void failed(struct xsc_batch *b, int error, const char *op, const char *p
         return;
     b->error = error;
     vbd_text_join(b->why, sizeof b->why, op, " ", path, ": ",
-                  word[0] != '\0' ? word : "the connection was lost", NULL);
+                  word[0] != '\0' ? word : unspoken(error), NULL);
 }
 
 static void ended(void *ctx, const struct xsc_reply *reply)
 {
     struct xsc_batch *b = ctx;
 
+    bool again = b->error == 0 && reply->error == -EAGAIN && !b->dead;
+    int r;
+
     b->tx = 0;
-    if (b->error == 0 && reply->error == -EAGAIN && ++b->tries < XSC_BATCH_TRIES && !b->dead &&
-        begin(b) == 0)
-        return;
+    if (again && ++b->tries < XSC_BATCH_TRIES) {
+        r = begin(b);
+        if (r == 0)
+            return;
+        failed(b, r, "transaction start", "", "");
+    }
     if (reply->error < 0)
         failed(b, reply->error, "transaction end", "", reply->error_name);
     finish(b, b->error);
@@ -209,6 +234,8 @@ static bool send_more(struct xsc_batch *b)
         r = b->sticky;
     if (r < 0) {
         b->error = r;
+        if (b->why[0] == '\0')
+            vbd_text_join(b->why, sizeof b->why, "given up before the commit", NULL);
         return false;
     }
     return send_items(b) > 0;
@@ -343,6 +370,8 @@ int xsc_batch_submit(struct xsc_batch *b, void (*done)(void *ctx, struct xsc_bat
     b->done = done;
     b->ctx = ctx;
     b->error = 0;
+    if (r == 0)
+        b->why[0] = '\0';
     b->tries = 0;
     b->base = item_at(b, b->count - 1);
     b->unsent = b->first;

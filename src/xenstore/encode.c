@@ -26,8 +26,9 @@ static bool names_a_path(enum xsc_op op)
     }
 }
 
-static int check(const struct xsc_call *call, size_t path_len)
+int xsc_call_check(const struct xsc_call *call)
 {
+    size_t path_len = vbd_str_len(call->path);
     const char *why;
     bool special = call->path[0] == '@';
 
@@ -48,7 +49,7 @@ int xsc_request_new(const struct vbd_allocator *a, const struct xsc_call *call,
     size_t payload = path_len + 1 + call->value_len;
     struct xsc_request *request;
     char *at;
-    int r = check(call, path_len);
+    int r = xsc_call_check(call);
 
     if (r < 0)
         return r;

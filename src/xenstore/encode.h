@@ -16,6 +16,8 @@ struct xsc_request {
     /* the payload follows */
 };
 
+/* Whether a call may be sent: 0, -EINVAL, -E2BIG. */
+int xsc_call_check(const struct xsc_call *call);
 /* Makes a request for a call, with req_id 0. Errors: -EINVAL, -E2BIG, -ENOMEM. */
 int xsc_request_new(const struct vbd_allocator *a, const struct xsc_call *call,
                     struct xsc_request **ret);

@@ -16,6 +16,7 @@ int xsc_new(const struct vbd_allocator *allocator, struct xsc **ret)
     x->allocator = allocator;
     vbd_list_init(&x->unsent);
     vbd_list_init(&x->awaiting);
+    vbd_list_init(&x->batches);
     *ret = x;
     return 0;
 }
@@ -44,6 +45,7 @@ struct xsc *xsc_free(struct xsc *x)
     if (x == NULL)
         return NULL;
     xsc_lose(x, -ECANCELED, "the session was ended");
+    xsc_batches_free(x);
     xsc_watches_free(x);
     xsc_frame_free(&x->frame, x->allocator);
     vbd_free(x->allocator, x);

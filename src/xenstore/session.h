@@ -23,8 +23,9 @@ struct xsc {
     size_t pending;           /* requests in both lists */
     uint32_t last_id;
     struct xsc_watches watches;
-    bool lost;     /* sticky: nothing goes in or out any more */
-    char why[160]; /* reason of lost */
+    struct vbd_list batches; /* every struct xsc_batch of this session */
+    bool lost;               /* sticky: nothing goes in or out any more */
+    char why[160];           /* reason of lost */
 };
 
 /* Puts a request at the end of the output; the session owns it from here. */
@@ -42,5 +43,8 @@ struct xsc_request *xsc_request_find(struct xsc *x, uint32_t req_id);
 /* watches.c */
 void xsc_watches_dispatch(struct xsc *x, const char *payload, size_t len);
 void xsc_watches_free(struct xsc *x);
+
+/* batch.c */
+void xsc_batches_free(struct xsc *x);
 
 #endif

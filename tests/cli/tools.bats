@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+bats_require_minimum_version 1.5.0
 # The command line without Xen, against the real xenstored: usage, messages, and the toolstack's side.
 
 in_xenstore() { # runs a shell script beside a fresh xenstored in which dom0 and a guest "web" exist
@@ -19,6 +20,15 @@ setup() {
   run "$VBDKIT"
   [ "$status" -eq 2 ]
   [[ "$output" == *"usage: vbdkit COMMAND"* ]]
+}
+
+@test "--help of each command goes to standard output and succeeds" {
+  for command in serve attach detach list stat; do
+    run --separate-stderr "$VBDKIT" "$command" --help
+    [ "$status" -eq 0 ]
+    [[ "$output" == "usage: vbdkit $command"* ]]
+    [ -z "$stderr" ]
+  done
 }
 
 @test "an unknown command is named" {
@@ -79,9 +89,10 @@ setup() {
 
 @test "attach writes nodes with the owners and permissions of libxl" {
   run in_xenstore '
+    xenstore-write /libxl/4 ""
     ("$VBDKIT" attach --no-wait web "$IMAGE" xvdb; echo "status $?") &
     until xenstore-exists /local/domain/0/backend/vbd/4/51728/params; do :; done
-    xenstore-ls -fp /local/domain
+    xenstore-ls -fp /
     xenstore-write /local/domain/0/backend/vbd/4/51728/hotplug-status connected
     wait'
   [[ "$output" == *"/local/domain/0/backend/vbd/4/51728 = \"\"   (n0,r4)"* ]]
@@ -90,6 +101,7 @@ setup() {
   [[ "$output" == *"/local/domain/0/backend/vbd/4/51728/params = \"$IMAGE\""* ]]
   [[ "$output" == *"/local/domain/4/device/vbd/51728 = \"\"   (n4,r0)"* ]]
   [[ "$output" == *"/local/domain/4/device/vbd/51728/backend = \"/local/domain/0/backend/vbd/4/51728\"   (n4,r0)"* ]]
+  [[ "$output" == *"/libxl/4/device/vbd/51728/backend = \"/local/domain/0/backend/vbd/4/51728\"   (n0)"* ]]
   [[ "$output" == *"dom4/vbd-51728: xvdb is offered"* ]]
   [[ "$output" == *"status 0"* ]]
 }

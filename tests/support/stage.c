@@ -35,7 +35,7 @@ struct stage *stage_new(void)
     fd = open(s->image, O_CREAT | O_RDWR, 0600);
     assert_true(fd >= 0 && ftruncate(fd, STAGE_DISK_BYTES) == 0);
     close(fd);
-    if (xsc_client_open(NULL, &s->client, &why) < 0)
+    if (xsc_client_open(NULL, &s->client, &why) < 0 || xsc_client_open(NULL, &s->devices, &why) < 0)
         fail_msg("%s", why.text);
     s->sim = sim_new(STAGE_GUEST);
     assert_int_equal(vbd_linux_open(&s->sim->seam, log, &s->platform, &why), 0);
@@ -53,6 +53,7 @@ void stage_free(struct stage *s)
     assert_int_equal(s->sim->bound_ports, 0);
     vbd_linux_close(s->platform);
     xsc_client_close(s->client);
+    xsc_client_close(s->devices);
     sim_free(s->sim);
     (void)unlink(s->image);
     (void)rmdir(s->dir);
@@ -70,12 +71,15 @@ static int64_t now_ms(void)
 /* One turn; wakes at least every 10 ms, so that conditions outside of the loop are seen too. */
 static void turn(struct stage *s)
 {
-    struct pollfd fds[] = {{.fd = xsc_client_fd(s->client), .events = xsc_client_events(s->client)},
-                           {.fd = vbd_linux_fd(s->platform), .events = POLLIN}};
+    struct pollfd fds[] = {
+        {.fd = xsc_client_fd(s->client), .events = xsc_client_events(s->client)},
+        {.fd = xsc_client_fd(s->devices), .events = xsc_client_events(s->devices)},
+        {.fd = vbd_linux_fd(s->platform), .events = POLLIN}};
 
-    (void)poll(fds, 2, 10);
+    (void)poll(fds, 3, 10);
     vbd_linux_process(s->platform);
     assert_int_equal(xsc_client_process(s->client), 0);
+    (void)xsc_client_process(s->devices); /* a test may cut it */
 }
 
 bool stage_wait(struct stage *s, bool (*condition)(void *arg), void *arg)
@@ -90,8 +94,7 @@ bool stage_wait(struct stage *s, bool (*condition)(void *arg), void *arg)
     return true;
 }
 
-/* --- xenstore ------------------------------------------------------------------------------------
- */
+/* --- xenstore --- */
 
 struct access {
     const char *path, *value;
@@ -216,8 +219,7 @@ const char *front_key(uint32_t vdev, const char *key)
     return key_at("/local/domain/5/device/vbd", vdev, key);
 }
 
-/* --- the toolstack
- * --------------------------------------------------------------------------------- */
+/* --- the toolstack --- */
 
 struct outcome {
     bool done;
@@ -306,14 +308,13 @@ struct vbd_back *stage_run(struct stage *s, uint32_t vdev)
         .id = id_of(vdev), .source = {.open = open_image}, .ended = ended_back, .ctx = s};
     struct vbd_back *back = NULL;
 
-    assert_int_equal(vbd_back_run(vbd_linux_platform(s->platform), xsc_client_session(s->client),
+    assert_int_equal(vbd_back_run(vbd_linux_platform(s->platform), xsc_client_session(s->devices),
                                   &config, &back),
                      0);
     return back;
 }
 
-/* --- the front
- * --------------------------------------------------------------------------------------- */
+/* --- the front --- */
 
 void stage_front(struct stage *s, struct handfront *f, uint32_t vdev, unsigned pages, uint32_t port,
                  const char *state)

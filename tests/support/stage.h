@@ -12,7 +12,8 @@
 enum { STAGE_DEADLINE_MS = 20000, STAGE_GUEST = 5, STAGE_DISK_BYTES = 1 << 20 };
 
 struct stage {
-    struct xsc_client *client;
+    struct xsc_client *client;  /* the toolstack's and the front's */
+    struct xsc_client *devices; /* the backs' own */
     struct vbd_linux *platform;
     struct sim *sim;
     char dir[64];

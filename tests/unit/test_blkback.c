@@ -166,8 +166,7 @@ static void run(struct world *w, const struct hand_request *r)
     vbd_queue_pass(w->queue);
 }
 
-/* --- tests
- * ---------------------------------------------------------------------------------------- */
+/* --- tests --- */
 
 static void write_and_read_back(enum handfront_layout layout, unsigned ring_pages)
 {

@@ -388,6 +388,23 @@ static void test_a_front_that_flaps_its_state_costs_nothing(void **state)
     remove_and_expect_end(s, VDEV);
 }
 
+static void test_a_lost_xenstore_ends_the_back_and_gives_everything_back(void **state)
+{
+    struct stage *s = *state;
+    struct vbd_back *back;
+    struct handfront f;
+
+    assert_int_equal(stage_create(s, VDEV, s->image, false), 0);
+    back = stage_run(s, VDEV);
+    connect_front(s, &f, VDEV, 1, 3);
+    use_disk(s, &f, 'l');
+    xsc_disconnected(xsc_client_session(s->devices), "the test cut it");
+    vbd_back_park(back);
+    assert_true(stage_wait(s, has_ended, s));
+    assert_int_equal(s->last_end, VBD_BACK_LOST);
+    assert_int_equal(s->sim->mapped_pages + s->sim->bound_ports, 0);
+}
+
 static void test_the_toolstack_hears_what_is_wrong(void **state)
 {
     struct stage *s = *state;
@@ -420,6 +437,7 @@ int main(void)
         LIFE(test_a_guest_that_vanishes_leaves_nothing),
         LIFE(test_a_forced_close_does_not_ask_the_guest),
         LIFE(test_a_front_that_flaps_its_state_costs_nothing),
+        LIFE(test_a_lost_xenstore_ends_the_back_and_gives_everything_back),
         LIFE(test_the_toolstack_hears_what_is_wrong),
     };
 
