@@ -112,7 +112,8 @@ void control_answer(struct control *c, const struct devices *d)
         return;
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
     document = devices_json(d);
-    send_all(fd, json_object_to_json_string_ext(document, JSON_C_TO_STRING_PRETTY));
+    send_all(fd, json_object_to_json_string_ext(document, JSON_C_TO_STRING_PRETTY |
+                                                              JSON_C_TO_STRING_NOSLASHESCAPE));
     (void)json_object_put(document);
     (void)close(fd);
 }

@@ -181,7 +181,8 @@ int list_main(int argc, char **argv)
     if (xsc_immediate(l.tool.client, collect, &l, &why) < 0)
         r = tool_fail("list", "%s", why.text);
     else if (l.json)
-        (void)puts(json_object_to_json_string_ext(l.disks, JSON_C_TO_STRING_PRETTY));
+        (void)puts(json_object_to_json_string_ext(l.disks, JSON_C_TO_STRING_PRETTY |
+                                                               JSON_C_TO_STRING_NOSLASHESCAPE));
     else
         print_table(&l);
     (void)json_object_put(l.disks);

@@ -93,7 +93,8 @@ static int show(const char *path, bool json)
     if (document == NULL)
         return tool_fail("stat", "the daemon at %s did not answer", path);
     if (json)
-        (void)puts(json_object_to_json_string_ext(document, JSON_C_TO_STRING_PRETTY));
+        (void)puts(json_object_to_json_string_ext(document, JSON_C_TO_STRING_PRETTY |
+                                                                JSON_C_TO_STRING_NOSLASHESCAPE));
     else
         print(document);
     (void)json_object_put(document);

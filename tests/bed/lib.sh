@@ -2,6 +2,7 @@
 # lib.sh - for the payloads of tests/bed, in dom0. Sourced first.
 . ./check.sh
 export PATH=$PATH:/usr/local/sbin:/usr/local/bin
+serve_pid= # of the daemon
 
 # wait_until SECONDS COMMAND...: until it succeeds; fails when the time is over.
 wait_until() {
