@@ -43,7 +43,7 @@ struct vbd_back {
     bool busy, again;
     bool park;          /* vbd_back_park was called */
     bool parked_before; /* the last daemon parked this device, its ring is whole */
-    bool has_script;    /* a hotplug script waits for hotplug-status */
+    bool script_waits;  /* block-vbdkit, which hands hotplug-error on to xl */
     bool wrote_error;   /* the error node is there */
     bool told;          /* `ended` was called */
 

@@ -40,6 +40,15 @@ static bool wants_read_only(const char *mode)
     return mode == NULL || mode[0] != 'w';
 }
 
+/* dist/block-vbdkit, wherever it was installed. */
+static bool is_our_script(const char *path)
+{
+    static const char name[] = "/block-vbdkit";
+    size_t len = path != NULL ? vbd_str_len(path) : 0;
+
+    return len >= sizeof name - 1 && vbd_str_eq(path + len - (sizeof name - 1), name);
+}
+
 static void storage_opened(struct vbd_back *b)
 {
     bool was_connected = b->published == VBD_STATE_CONNECTED;
@@ -61,7 +70,7 @@ static void open_storage(struct vbd_back *b, const struct xsc_batch *keys)
                               .read_only = wants_read_only(xsc_batch_string(keys, KEY_MODE))};
     struct vbd_error why = {""};
 
-    b->has_script = xsc_batch_string(keys, KEY_SCRIPT) != NULL;
+    b->script_waits = is_our_script(xsc_batch_string(keys, KEY_SCRIPT));
     b->parked_before = xsc_batch_string(keys, KEY_PARKED) != NULL;
     b->read_only = image.read_only;
     if (source->open(source->ctx, &image, &b->storage, &why) < 0) {

@@ -102,8 +102,8 @@ void vbd_back_publish_state(struct vbd_back *b, enum vbd_state state, enum vbd_p
     commit(b);
 }
 
-/* With a hotplug script, the script reports the error and ends the attachment. Without one, Closing
- * tells the front that nothing will come. */
+/* Where block-vbdkit waits, InitWait lets it report the error to xl and end the attachment.
+ * Otherwise Closing tells the front that nothing will come. */
 void vbd_back_fail(struct vbd_back *b, const char *why)
 {
     vbd_back_log(b, VBD_LOG_ERROR, why, NULL);
@@ -112,7 +112,7 @@ void vbd_back_fail(struct vbd_back *b, const char *why)
     write_key(b, "hotplug-error", why);
     write_key(b, "hotplug-status", "error");
     write_error(b, why);
-    write_state(b, b->has_script ? VBD_STATE_INIT_WAIT : VBD_STATE_CLOSING);
+    write_state(b, b->script_waits ? VBD_STATE_INIT_WAIT : VBD_STATE_CLOSING);
     b->phase = VBD_PHASE_FAILED;
     commit(b);
 }

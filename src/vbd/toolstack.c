@@ -133,6 +133,7 @@ static void write_description(struct task *t, const char *dir)
     if (spec->device != NULL)
         put(t, dir, "dev", spec->device);
     put(t, dir, "type", "phy");
+    put(t, dir, "script", "/bin/true"); /* libxl runs one when it removes the disk */
     put(t, dir, "mode", spec->read_only ? "r" : "w");
     put(t, dir, "device-type", spec->cdrom ? "cdrom" : "disk");
     put(t, dir, "specification", "xen");

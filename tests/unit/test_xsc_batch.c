@@ -172,49 +172,6 @@ static void test_may_miss_is_about_the_last_call_only(void **state)
 static void test_an_add_that_fails_is_reported_by_submit_and_nothing_is_sent(void **state)
 {
     static const char big[XSC_PAYLOAD_MAX + 1];
-
-    (void)state;
-    for (int i = 0; i < 4; i++) {
-        struct owner o;
-        int error = i < 2 ? -E2BIG : -ENOMEM;
-
-        owner_init(&o, i % 2 == 0 ? XSC_BATCH_PLAIN : XSC_BATCH_TRANSACTION);
-        assert_int_equal(xsc_batch_add(o.b, XSC_OP_WRITE, "/first", "v", 1), 0);
-        if (error == -ENOMEM)
-            o.memory.fail_at = o.memory.calls + 1;
-        assert_int_equal(
-            xsc_batch_add(o.b, XSC_OP_WRITE, "/a", big, error == -E2BIG ? sizeof big : 1), error);
-        assert_int_equal(xsc_batch_add(o.b, XSC_OP_WRITE, "/last", "v", 1), 1);
-        assert_int_equal(owner_submit(&o), error);
-        assert_false(xsc_wants_write(o.x));
-        assert_true(xsc_batch_why(o.b)[0] != '\0');
-        assert_int_equal(o.done, 0);
-        xsc_batch_free(o.b);
-        end_session(o.x, &o.memory);
-    }
-}
-
-/* Submits `/first` and a call that is not allowed; returns the error, told by either way. */
-static int error_of_bad_call(struct owner *o, const char *path, size_t value_len)
-{
-    static const char big[XSC_PAYLOAD_MAX];
-    struct message m;
-    int r;
-
-    (void)xsc_batch_add(o->b, XSC_OP_WRITE, "/first", "v", 1);
-    (void)xsc_batch_add(o->b, XSC_OP_WRITE, path, big, value_len);
-    r = owner_submit(o);
-    while (r == 0 && take_message(o->x, &m)) {
-        assert_false(m.type == XSC_OP_TRANSACTION_END && m.payload[0] == 'T');
-        assert_false(m.type == XSC_OP_WRITE && strcmp(m.payload, "/first") != 0);
-        assert_int_equal(answer(o->x, &m, "5", 1), 0);
-    }
-    assert_int_equal(o->done, r == 0);
-    return r < 0 ? r : o->error;
-}
-
-static void test_a_call_that_is_not_allowed_fails_the_batch_when_sent(void **state)
-{
     static const struct {
         const char *path;
         size_t value_len;
@@ -222,16 +179,26 @@ static void test_a_call_that_is_not_allowed_fails_the_batch_when_sent(void **sta
     } cases[] = {{"/a b", 0, -EINVAL},
                  {"", 0, -EINVAL},
                  {"/a/", 1, -EINVAL},
-                 {"/a", XSC_PAYLOAD_MAX - 2, -E2BIG}};
+                 {"/a", XSC_PAYLOAD_MAX + 1, -E2BIG},
+                 {"/a", XSC_PAYLOAD_MAX - 2, -E2BIG},
+                 {"/a", 1, -ENOMEM}};
 
     (void)state;
     for (size_t i = 0; i < 2 * sizeof cases / sizeof cases[0]; i++) {
+        size_t n = i / 2;
         struct owner o;
 
         owner_init(&o, i % 2 == 0 ? XSC_BATCH_PLAIN : XSC_BATCH_TRANSACTION);
-        assert_int_equal(error_of_bad_call(&o, cases[i / 2].path, cases[i / 2].value_len),
-                         cases[i / 2].error);
+        assert_int_equal(xsc_batch_add(o.b, XSC_OP_WRITE, "/first", "v", 1), 0);
+        if (cases[n].error == -ENOMEM)
+            o.memory.fail_at = o.memory.calls + 1;
+        assert_int_equal(xsc_batch_add(o.b, XSC_OP_WRITE, cases[n].path, big, cases[n].value_len),
+                         cases[n].error);
+        assert_int_equal(xsc_batch_add(o.b, XSC_OP_WRITE, "/last", "v", 1), 1);
+        assert_int_equal(owner_submit(&o), cases[n].error);
+        assert_false(xsc_wants_write(o.x));
         assert_true(xsc_batch_why(o.b)[0] != '\0');
+        assert_int_equal(o.done, 0);
         xsc_batch_free(o.b);
         end_session(o.x, &o.memory);
     }
@@ -438,6 +405,21 @@ static void test_a_running_batch_freed_right_before_its_session(void **state)
     }
 }
 
+static void test_freeing_a_session_frees_its_batches(void **state)
+{
+    (void)state;
+    for (int running = 0; running < 2; running++) {
+        struct owner o;
+
+        owner_init(&o, XSC_BATCH_PLAIN);
+        (void)xsc_batch_add(o.b, XSC_OP_READ, "/a", NULL, 0);
+        if (running)
+            assert_int_equal(owner_submit(&o), 0);
+        end_session(o.x, &o.memory);
+        assert_int_equal(o.done, running);
+    }
+}
+
 static void test_a_batch_freed_when_its_session_ends_is_freed_once(void **state)
 {
     struct owner o;
@@ -463,7 +445,6 @@ int main(void)
         cmocka_unit_test(test_what_may_miss_and_what_may_not),
         cmocka_unit_test(test_may_miss_is_about_the_last_call_only),
         cmocka_unit_test(test_an_add_that_fails_is_reported_by_submit_and_nothing_is_sent),
-        cmocka_unit_test(test_a_call_that_is_not_allowed_fails_the_batch_when_sent),
         cmocka_unit_test(test_a_key_that_is_too_long_is_reported),
         cmocka_unit_test(test_a_batch_on_a_lost_session_is_refused),
         cmocka_unit_test(test_calls_added_on_the_way_are_made_too),
@@ -476,6 +457,7 @@ int main(void)
         cmocka_unit_test(test_a_lost_connection_completes_a_batch_once),
         cmocka_unit_test(test_a_refused_request_is_named_with_its_errno),
         cmocka_unit_test(test_a_running_batch_freed_right_before_its_session),
+        cmocka_unit_test(test_freeing_a_session_frees_its_batches),
         cmocka_unit_test(test_a_batch_freed_when_its_session_ends_is_freed_once),
     };
 

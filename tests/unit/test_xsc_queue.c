@@ -385,6 +385,34 @@ static void test_a_watch_that_is_refused_can_be_asked_for_again(void **state)
     assert_int_equal(events, POLLIN); /* a call that blocks leaves nothing unsent behind */
 }
 
+static void *watch_once(void *arg)
+{
+    struct listener *l = arg;
+
+    l->result = xsc_watch(l->q, "/w", "t", NULL);
+    return NULL;
+}
+
+static void test_a_watch_may_be_ended_by_another_thread_before_its_answer(void **state)
+{
+    struct listener l = {.result = 1};
+    struct message m;
+    int peer, ended;
+    struct xsc_client *c = paired_client(&peer);
+
+    (void)state;
+    assert_int_equal(xsc_queue_new(c, 10, &l.q), 0);
+    assert_int_equal(pthread_create(&l.thread, NULL, watch_once, &l), 0);
+    assert_true(peer_takes(peer, &m));
+    ended = xsc_unwatch(l.q, "/w", "t");
+    close(peer);
+    assert_true(joined(l.thread));
+    assert_true(ended == 0 || ended == -ENOENT);
+    assert_int_equal(l.result, -ECONNRESET);
+    xsc_queue_free(l.q);
+    xsc_client_close(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -401,6 +429,7 @@ int main(void)
         cmocka_unit_test(test_a_listener_gives_up_at_its_deadline),
         cmocka_unit_test(test_events_that_came_survive_the_connection),
         cmocka_unit_test(test_a_watch_that_is_refused_can_be_asked_for_again),
+        cmocka_unit_test(test_a_watch_may_be_ended_by_another_thread_before_its_answer),
     };
 
     (void)alarm(120); /* nothing here waits that long */
