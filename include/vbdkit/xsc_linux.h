@@ -45,7 +45,8 @@ VBD_API void xsc_client_unlock(struct xsc_client *c);
 VBD_API int xsc_client_fd(const struct xsc_client *c);
 VBD_API short xsc_client_events(struct xsc_client *c);
 /* Writes and reads what it can without blocking, and runs the callbacks.
- * Errors: -EPROTO, -ENOTCONN, or the -errno of the connection; xsc_why has the sentence. */
+ * Errors: -EPROTO, -ENOTCONN, -EDEADLK from a callback, or the -errno of the connection; xsc_why
+ * has the sentence. */
 VBD_API int xsc_client_process(struct xsc_client *c);
 
 /* --- (c) calls that block --- */

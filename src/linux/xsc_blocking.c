@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/text.h"
 #include "linux/error.h"
 #include "linux/xsc_client.h"
 #include "linux/xsc_handle.h"
@@ -103,14 +104,16 @@ int xsc_immediate(struct xsc_client *c, xsc_handle_fn *fn, void *arg, struct vbd
 static int start(struct xsc_handle *h)
 {
     struct xsc_call call = {.op = XSC_OP_TRANSACTION_START, .path = ""};
-    char *id, *end;
+    uint64_t tx = 0;
+    char *id;
     size_t len;
     int r = xsc_handle_call(h, &call, &id, &len);
 
     if (r < 0)
         return r;
-    h->tx = (uint32_t)strtoul(id, &end, 10);
-    r = end == id ? vbd_fail(&h->why, -EPROTO, "transaction start: \"%s\" is no number", id) : 0;
+    if (!vbd_parse_u64(id, strlen(id), UINT32_MAX, &tx) || tx == 0)
+        r = vbd_fail(&h->why, -EPROTO, "transaction start: \"%s\" is no transaction's number", id);
+    h->tx = (uint32_t)tx;
     free(id);
     return r;
 }
@@ -190,6 +193,36 @@ static struct tracked *find_tracked(struct xsc_wait_state *wait, const char *pat
     return NULL;
 }
 
+static struct tracked *tracked_new(struct xsc_wait_state *wait, const char *path)
+{
+    struct tracked *t = calloc(1, sizeof *t + strlen(path) + 1);
+
+    if (t == NULL)
+        return NULL;
+    memcpy(t->path, path, strlen(path) + 1);
+    t->wait = wait;
+    t->read = true;
+    return t;
+}
+
+/* Sets the watch and waits for the server's word, with the lock held. A refused watch is no watch.
+ */
+static int set_watch(struct xsc_client *c, struct tracked *t, struct answer *a)
+{
+    struct xsc_completion completion = {keep, a, NULL};
+    int r = xsc_watch_add(c->x, t->path, fired, t->wait, completion, &t->watch);
+
+    if (r < 0)
+        return r;
+    xsc_client_flush(c);
+    (void)xsc_client_await(c, &a->done, -1);
+    if (a->error < 0) {
+        xsc_watch_remove(t->watch);
+        xsc_client_flush(c);
+    }
+    return a->error;
+}
+
 /* Watches path before it is read, so that no change between is missed. */
 static int track(struct xsc_handle *h, const char *path)
 {
@@ -197,31 +230,25 @@ static int track(struct xsc_handle *h, const char *path)
     struct answer a = {0};
     int r;
 
-    if (h->wait == NULL || t != NULL) {
-        if (t != NULL)
-            t->read = true;
+    if (t != NULL)
+        t->read = true;
+    if (h->wait == NULL || t != NULL)
         return 0;
-    }
-    t = calloc(1, sizeof *t + strlen(path) + 1);
+    t = tracked_new(h->wait, path);
     if (t == NULL)
         return vbd_fail(&h->why, -ENOMEM, "watch %s: %s", path, strerror(ENOMEM));
-    memcpy(t->path, path, strlen(path) + 1);
     xsc_client_lock(h->client);
-    r = xsc_watch_add(h->client->x, path, fired, h->wait, (struct xsc_completion){keep, &a, NULL},
-                      &t->watch);
+    r = set_watch(h->client, t, &a);
     if (r == 0) {
-        t->read = true;
         t->next = h->wait->first;
         h->wait->first = t;
-        xsc_client_flush(h->client);
-        (void)xsc_client_await(h->client, &a.done, -1);
-        r = a.error;
-    } else {
-        free(t);
     }
     xsc_client_unlock(h->client);
     free(a.data);
-    return r < 0 ? vbd_fail(&h->why, r, "watch %s: %s", path, reason(&a, r)) : 0;
+    if (r == 0)
+        return 0;
+    free(t);
+    return vbd_fail(&h->why, r, "watch %s: %s", path, reason(&a, r));
 }
 
 /* Drops the watches of what was not read in the last run, or all. */

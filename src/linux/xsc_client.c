@@ -128,14 +128,18 @@ bool xsc_client_in_callback(const struct xsc_client *c)
     return dispatching == c;
 }
 
-static void begin_callbacks(const struct xsc_client *c)
+/* Returns what end_callbacks restores: a callback of one client may drive another. */
+static const struct xsc_client *begin_callbacks(const struct xsc_client *c)
 {
+    const struct xsc_client *before = dispatching;
+
     dispatching = c;
+    return before;
 }
 
-static void end_callbacks(struct xsc_client *c)
+static void end_callbacks(struct xsc_client *c, const struct xsc_client *before)
 {
-    dispatching = NULL;
+    dispatching = before;
     (void)pthread_cond_broadcast(&c->changed);
 }
 
@@ -150,13 +154,13 @@ static void lost(struct xsc_client *c, int error)
 /* Writes with the lock held; a refused message or a lost connection runs callbacks. */
 static int write_out(struct xsc_client *c)
 {
+    const struct xsc_client *before = begin_callbacks(c);
     int r;
 
-    begin_callbacks(c);
     r = xsc_transport_write(&c->transport, c->x);
     if (r < 0)
         lost(c, r);
-    end_callbacks(c);
+    end_callbacks(c, before);
     return r;
 }
 
@@ -172,16 +176,16 @@ void xsc_client_flush(struct xsc_client *c)
 /* Feeds what one read brought (or its error) with the lock held. */
 static int take_in(struct xsc_client *c, const void *buffer, long n)
 {
+    const struct xsc_client *before = begin_callbacks(c);
     int r = 0;
 
-    begin_callbacks(c);
     if (n < 0) {
         lost(c, (int)n);
         r = (int)n;
     } else if (n > 0) {
         r = xsc_feed(c->x, buffer, (size_t)n);
     }
-    end_callbacks(c);
+    end_callbacks(c, before);
     return r;
 }
 
@@ -190,6 +194,8 @@ int xsc_client_process(struct xsc_client *c)
     char buffer[16384];
     int r;
 
+    if (xsc_client_in_callback(c))
+        return -EDEADLK;
     xsc_client_lock(c);
     r = xsc_why(c->x)[0] != '\0' ? -ENOTCONN : write_out(c);
     /* A reader among the blocking calls has the input; two would mix up the stream. */

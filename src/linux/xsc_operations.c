@@ -128,7 +128,7 @@ int xsc_set_perms(struct xsc_handle *h, const char *path, const struct xsc_permi
         size_t room = sizeof value - call.value_len;
         int n = snprintf(value + call.value_len, room, "%c%u", perms[i].access, perms[i].domid);
 
-        if (!is_access(perms[i].access) || perms[i].domid > 0x7ff4)
+        if (!is_access(perms[i].access) || perms[i].domid > 0x7fef)
             return vbd_fail(&h->why, -EINVAL, "setperms %s: entry %zu is no permission", path, i);
         if (n < 0 || (size_t)n >= room)
             return vbd_fail(&h->why, -E2BIG, "setperms %s: too many entries", path);

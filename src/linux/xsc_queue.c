@@ -18,6 +18,7 @@ struct queue_watch {
     struct xsc_queue *queue;
     struct xsc_watch *watch;
     char *path, *token;
+    bool setting; /* xsc_watch waits for the server's word; only it may end the watch */
 };
 
 /* All fields under the client's lock. */
@@ -84,12 +85,13 @@ struct xsc_queue *xsc_queue_free(struct xsc_queue *q)
     return NULL;
 }
 
-/* Runs as a callback: under the lock. No room or no memory both end in "rescan". */
+/* Runs as a callback: under the lock. No room or no memory both end in "rescan"; until that is
+ * told, nothing more is queued, so that it is told soon. */
 static void fired(void *ctx, const char *path)
 {
     struct queue_watch *w = ctx;
     struct xsc_queue *q = w->queue;
-    struct queued *e = q->count < q->limit ? calloc(1, sizeof *e) : NULL;
+    struct queued *e = !q->overflow && q->count < q->limit ? calloc(1, sizeof *e) : NULL;
 
     q->ready = true;
     if (e != NULL) {
@@ -145,7 +147,9 @@ static int set(struct xsc_queue *q, struct queue_watch *w, struct watch_answer *
     if (r < 0)
         return r;
     xsc_client_flush(q->client);
+    w->setting = true;
     (void)xsc_client_await(q->client, &a->done, -1);
+    w->setting = false;
     return a->error;
 }
 
@@ -170,8 +174,10 @@ int xsc_watch(struct xsc_queue *q, const char *path, const char *token, struct v
         vbd_list_append(&q->watches, &w->link);
         r = set(q, w, &a);
     }
-    if (r < 0)
+    if (r < 0) {
         watch_free(w);
+        xsc_client_flush(q->client);
+    }
     xsc_client_unlock(q->client);
     return r < 0 ? vbd_fail(why, r, "watch %s: %s", path, a.word[0] ? a.word : strerror(-r)) : 0;
 }
@@ -184,6 +190,8 @@ int xsc_unwatch(struct xsc_queue *q, const char *path, const char *token)
         return -EDEADLK;
     xsc_client_lock(q->client);
     w = find(q, path, token);
+    if (w != NULL && w->setting)
+        w = NULL;
     if (w != NULL) {
         watch_free(w);
         xsc_client_flush(q->client);

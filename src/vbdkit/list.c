@@ -57,8 +57,8 @@ static void add_disk(struct list *l, struct xsc_handle *h, const char *class, co
     disk = json_object_new_object();
     vbd_vdev_name((uint32_t)strtoul(vdev, NULL, 10), name);
     add(disk, "guest", tool_read(h, guest, "name"));
-    (void)json_object_object_add(disk, "domid", json_object_new_int64(atol(domid)));
-    (void)json_object_object_add(disk, "vdev", json_object_new_int64(atol(vdev)));
+    (void)json_object_object_add(disk, "domid", json_object_new_int64(strtol(domid, NULL, 10)));
+    (void)json_object_object_add(disk, "vdev", json_object_new_int64(strtol(vdev, NULL, 10)));
     add(disk, "device", strdup(name));
     add(disk, "class", strdup(class));
     add_state(disk, "backend", tool_read(h, back, "state"));

@@ -40,7 +40,8 @@ struct xsc_batch {
     int error;         /* first error of the running try */
     int outstanding;   /* answers awaited */
     unsigned tries;
-    uint32_t tx; /* open transaction, or 0 */
+    uint32_t tx;             /* open transaction, or 0 */
+    struct xsc_request *end; /* made when it begins: ending it needs no memory */
     bool running;
     bool dead; /* freed by its owner while running */
     void (*done)(void *ctx, struct xsc_batch *b, int error);
@@ -77,6 +78,7 @@ static void destroy(struct xsc_batch *b)
     const struct vbd_allocator *a = b->x->allocator;
 
     vbd_list_remove(&b->link);
+    vbd_free(a, b->end);
     while (b->first != NULL) {
         struct item *i = b->first;
 
@@ -187,6 +189,8 @@ static void finish(struct xsc_batch *b, int error)
 /* For an error that the server did not name. */
 static const char *unspoken(int error)
 {
+    if (error == -ENOMEM)
+        return "no memory";
     return error == -ECONNRESET || error == -ENOTCONN || error == -ECANCELED
                ? "the connection was lost"
                : "the transport refused the message";
@@ -198,7 +202,7 @@ static void failed(struct xsc_batch *b, int error, const char *op, const char *p
     if (b->error != 0)
         return;
     b->error = error;
-    vbd_text_join(b->why, sizeof b->why, op, " ", path, ": ",
+    vbd_text_join(b->why, sizeof b->why, op, path[0] != '\0' ? " " : "", path, ": ",
                   word[0] != '\0' ? word : unspoken(error), NULL);
 }
 
@@ -241,25 +245,26 @@ static bool send_more(struct xsc_batch *b)
     return send_items(b) > 0;
 }
 
+/* Ends the transaction with the request that was kept for this. */
+static void end(struct xsc_batch *b, bool commit)
+{
+    struct xsc_request *request = b->end;
+
+    b->end = NULL;
+    request->header.tx_id = b->tx;
+    *(char *)(request + 1) = commit ? 'T' : 'F';
+    xsc_request_queue(b->x, request, (struct xsc_completion){.done = ended, .ctx = b});
+}
+
 /* All answers are there: more calls, commit, abort, or be done. */
 static void all_answered(struct xsc_batch *b)
 {
-    struct xsc_call call = {.op = XSC_OP_TRANSACTION_END, .tx = b->tx, .path = "F"};
-    int r;
-
     if (send_more(b))
         return;
-    if (b->error == 0 && !b->dead)
-        call.path = "T";
-    if (b->tx == 0) {
+    if (b->tx == 0 || b->x->lost)
         finish(b, b->error);
-        return;
-    }
-    r = xsc_submit(b->x, &call, (struct xsc_completion){.done = ended, .ctx = b});
-    if (r < 0) {
-        failed(b, r, "transaction end", "", "");
-        finish(b, b->error);
-    }
+    else
+        end(b, b->error == 0 && !b->dead);
 }
 
 static void keep_reply(struct item *i, const struct xsc_reply *reply)
@@ -309,7 +314,7 @@ static int send_items(struct xsc_batch *b)
         forget_reply(i);
         r = xsc_submit(b->x, &call, (struct xsc_completion){.done = answered, .ctx = i});
         if (r < 0) {
-            failed(b, r, xsc_op_name(i->op), i->path, "not a valid request");
+            failed(b, r, xsc_op_name(i->op), i->path, "");
             break;
         }
         sent++;
@@ -326,8 +331,8 @@ static void begun(void *ctx, const struct xsc_reply *reply)
 
     if (reply->error < 0)
         failed(b, reply->error, "transaction start", "", reply->error_name);
-    else if (!vbd_parse_u64(reply->data, vbd_str_len(reply->data), UINT32_MAX, &tx))
-        failed(b, -EPROTO, "transaction start", "", "no number came back");
+    else if (!vbd_parse_u64(reply->data, vbd_str_len(reply->data), UINT32_MAX, &tx) || tx == 0)
+        failed(b, -EPROTO, "transaction start", "", "no transaction's number came back");
     b->tx = (uint32_t)tx;
     if (b->error != 0 || b->dead || send_items(b) == 0)
         all_answered(b);
@@ -355,7 +360,11 @@ static void rewind_items(struct xsc_batch *b)
 static int begin(struct xsc_batch *b)
 {
     struct xsc_call call = {.op = XSC_OP_TRANSACTION_START, .path = ""};
+    struct xsc_call end_call = {.op = XSC_OP_TRANSACTION_END, .path = "F"};
+    int r = b->end == NULL ? xsc_request_new(b->x->allocator, &end_call, &b->end) : 0;
 
+    if (r < 0)
+        return r;
     rewind_items(b);
     return xsc_submit(b->x, &call, (struct xsc_completion){.done = begun, .ctx = b});
 }

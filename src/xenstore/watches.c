@@ -33,11 +33,11 @@ static int find_slot(struct xsc *x, size_t *ret)
             *ret = i;
             return 0;
         }
-    grown = vbd_alloc_array(x->allocator, w->count * 2 + 8, sizeof *grown);
+    grown = vbd_alloc_array(x->allocator, w->count * 2 + 8, sizeof(struct xsc_watch *));
     if (grown == NULL)
         return -ENOMEM;
     if (w->count > 0)
-        memcpy(grown, w->slots, w->count * sizeof *grown);
+        memcpy(grown, w->slots, w->count * sizeof(struct xsc_watch *));
     vbd_free(x->allocator, w->slots);
     w->slots = grown;
     *ret = w->count;
