@@ -111,6 +111,9 @@ VBD_API void xsc_output_sent(struct xsc *x, size_t bytes);
 /* Says that the transport refused the first message (/dev/xen/xenbus answers write() with an
  * error): its call completes with that negative errno. */
 VBD_API void xsc_output_refused(struct xsc *x, int error);
+/* Bounds how many requests may be written and not yet answered; 0, the default, is no bound. Output
+ * beyond it waits for answers. */
+VBD_API void xsc_set_window(struct xsc *x, size_t requests);
 /* True while there is something to write. */
 VBD_API bool xsc_wants_write(const struct xsc *x);
 

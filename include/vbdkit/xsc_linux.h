@@ -23,9 +23,10 @@ VBD_API extern const struct vbd_allocator vbd_libc_allocator;
 struct xsc_client;
 
 /* Connects to `address`: a socket's path or a character device. NULL looks where libxenstore looks:
- * $XENSTORED_PATH or else $XENSTORED_RUNDIR/socket in the place of /var/run/xenstored/socket; then
- * /dev/xen/xenbus, /proc/xen/xenbus.
- * Errors: the -errno of the last address tried (all are named in *why), -ENOMEM. */
+ * at $XENSTORED_PATH alone; else at $XENSTORED_RUNDIR/socket, or /var/run/xenstored/socket without
+ * that, then /dev/xen/xenbus, /proc/xen/xenbus. On /dev/xen/xenbus one request is under way at a
+ * time, as Linux' driver demands. Errors: the -errno of the last address tried (all are named in
+ * *why), -ENOMEM. */
 VBD_API int xsc_client_open(const char *address, struct xsc_client **ret, struct vbd_error *why);
 /* Uses a connected, bidirectional descriptor, which the client then owns (also on failure). */
 VBD_API int xsc_client_adopt(int fd, struct xsc_client **ret);
@@ -41,7 +42,8 @@ VBD_API struct xsc_client *xsc_client_close(struct xsc_client *c);
 VBD_API struct xsc *xsc_client_session(struct xsc_client *c);
 VBD_API void xsc_client_lock(struct xsc_client *c);
 VBD_API void xsc_client_unlock(struct xsc_client *c);
-/* The descriptor to poll, and the events wanted now: POLLIN, and POLLOUT while output waits. */
+/* The descriptor to poll, and the events wanted now: POLLIN, and POLLOUT while output waits.
+ * /dev/xen/xenbus can't be polled for output: there the second call writes what it can. */
 VBD_API int xsc_client_fd(const struct xsc_client *c);
 VBD_API short xsc_client_events(struct xsc_client *c);
 /* Writes and reads what it can without blocking, and runs the callbacks.

@@ -105,11 +105,11 @@ static int start(struct xsc_handle *h)
 {
     struct xsc_call call = {.op = XSC_OP_TRANSACTION_START, .path = ""};
     uint64_t tx = 0;
-    char *id;
+    char *id = NULL;
     size_t len;
     int r = xsc_handle_call(h, &call, &id, &len);
 
-    if (r < 0)
+    if (r < 0 || id == NULL)
         return r;
     if (!vbd_parse_u64(id, strlen(id), UINT32_MAX, &tx) || tx == 0)
         r = vbd_fail(&h->why, -EPROTO, "transaction start: \"%s\" is no transaction's number", id);

@@ -47,6 +47,10 @@ static int client_on(struct xsc_transport transport, struct xsc_client **ret)
         return r;
     }
     c->transport = transport;
+    /* Linux sends a message's body from the file's own buffer after write() has returned, and the
+     * next write() changes that buffer: only an answer tells that a message is out. */
+    if (transport.device)
+        xsc_set_window(c->x, 1);
     *ret = c;
     return 0;
 }
@@ -113,16 +117,6 @@ int xsc_client_fd(const struct xsc_client *c)
     return c->transport.fd;
 }
 
-short xsc_client_events(struct xsc_client *c)
-{
-    short events;
-
-    xsc_client_lock(c);
-    events = (short)(POLLIN | (xsc_wants_write(c->x) ? POLLOUT : 0));
-    xsc_client_unlock(c);
-    return events;
-}
-
 bool xsc_client_in_callback(const struct xsc_client *c)
 {
     return dispatching == c;
@@ -162,6 +156,18 @@ static int write_out(struct xsc_client *c)
         lost(c, r);
     end_callbacks(c, before);
     return r;
+}
+
+short xsc_client_events(struct xsc_client *c)
+{
+    short events;
+
+    xsc_client_lock(c);
+    if (c->transport.device)
+        (void)write_out(c);
+    events = (short)(POLLIN | (xsc_wants_write(c->x) ? POLLOUT : 0));
+    xsc_client_unlock(c);
+    return events;
 }
 
 void xsc_client_flush(struct xsc_client *c)

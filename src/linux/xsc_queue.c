@@ -155,12 +155,13 @@ static int set(struct xsc_queue *q, struct queue_watch *w, struct watch_answer *
 
 int xsc_watch(struct xsc_queue *q, const char *path, const char *token, struct vbd_error *why)
 {
-    struct queue_watch *w = xsc_client_in_callback(q->client) ? NULL : calloc(1, sizeof *w);
     struct watch_answer a = {0};
+    struct queue_watch *w;
     int r;
 
     if (xsc_client_in_callback(q->client))
         return vbd_fail(why, -EDEADLK, "watch %s: called from a callback", path);
+    w = calloc(1, sizeof *w);
     if (w == NULL)
         return vbd_fail(why, -ENOMEM, "watch %s: %s", path, strerror(ENOMEM));
     vbd_list_init(&w->link);

@@ -72,13 +72,11 @@ static bool default_address(int i, char *path, size_t size)
     const char *whole = getenv("XENSTORED_PATH");
     const char *rundir = getenv("XENSTORED_RUNDIR");
 
-    if (i == 0 && whole != NULL)
-        return snprintf(path, size, "%s", whole) >= 0;
+    if (whole != NULL)
+        return i == 0 && snprintf(path, size, "%s", whole) >= 0;
     if (i == 0 && rundir != NULL)
         return snprintf(path, size, "%s/socket", rundir) >= 0;
-    if (i >= 3)
-        return false;
-    return snprintf(path, size, "%s", fixed[i]) >= 0;
+    return i < 3 && snprintf(path, size, "%s", fixed[i]) >= 0;
 }
 
 static int open_default(struct vbd_error *why)

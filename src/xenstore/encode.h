@@ -10,8 +10,9 @@
 struct xsc_request {
     struct vbd_list link;
     struct xsc_completion completion;
-    size_t sent; /* bytes of the message already written */
-    size_t len;  /* bytes of the message */
+    bool on_wire; /* wholly written: in `awaiting` */
+    size_t sent;  /* bytes of the message already written */
+    size_t len;   /* bytes of the message */
     struct xsc_header header;
     /* the payload follows */
 };

@@ -8,6 +8,8 @@ void xsc_request_complete(struct xsc *x, struct xsc_request *request, const stru
 
     vbd_list_remove(&request->link);
     x->pending--;
+    if (request->on_wire)
+        x->on_wire--;
     vbd_free(x->allocator, request);
     if (c.done != NULL)
         c.done(c.ctx, reply);

@@ -134,6 +134,8 @@ size_t xsc_output(struct xsc *x, struct xsc_slice *slices, size_t max)
 {
     size_t n = 0;
 
+    if (x->window > 0 && max > x->window - x->on_wire)
+        max = x->window - x->on_wire;
     for (struct vbd_list *at = x->unsent.next; at != &x->unsent && n < max; at = at->next) {
         struct xsc_request *request = VBD_CONTAINER(at, struct xsc_request, link);
 
@@ -156,6 +158,8 @@ void xsc_output_sent(struct xsc *x, size_t bytes)
         bytes -= left;
         vbd_list_remove(&request->link);
         vbd_list_append(&x->awaiting, &request->link);
+        request->on_wire = true;
+        x->on_wire++;
     }
 }
 
@@ -169,7 +173,12 @@ void xsc_output_refused(struct xsc *x, int error)
 
 bool xsc_wants_write(const struct xsc *x)
 {
-    return !x->lost && !vbd_list_empty(&x->unsent);
+    return !x->lost && !vbd_list_empty(&x->unsent) && (x->window == 0 || x->on_wire < x->window);
+}
+
+void xsc_set_window(struct xsc *x, size_t requests)
+{
+    x->window = requests;
 }
 
 void xsc_disconnected(struct xsc *x, const char *why)

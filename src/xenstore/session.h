@@ -21,6 +21,8 @@ struct xsc {
     struct vbd_list unsent;   /* struct xsc_request, the first may be half written */
     struct vbd_list awaiting; /* struct xsc_request, oldest first: servers answer in order */
     size_t pending;           /* requests in both lists */
+    size_t on_wire;           /* requests in `awaiting` */
+    size_t window;            /* bound of on_wire, or 0 */
     uint32_t last_id;
     struct xsc_watches watches;
     struct vbd_list batches; /* every struct xsc_batch of this session */

@@ -302,8 +302,8 @@ static void test_an_address_that_is_not_there_is_named(void **state)
     (void)state;
     assert_int_equal(xsc_client_open("/nonexistent/socket", &c, &why), -ENOENT);
     assert_non_null(strstr(why.text, "/nonexistent/socket"));
-    assert_int_equal(xsc_client_open("/etc/passwd", &c, &why), -ECONNREFUSED);
-    assert_non_null(strstr(why.text, "/etc/passwd"));
+    assert_int_equal(xsc_client_open("/proc/version", &c, &why), -ECONNREFUSED);
+    assert_non_null(strstr(why.text, "/proc/version"));
     memset(path, 'p', sizeof path);
     memcpy(path, "/tmp/", 5);
     path[sizeof path - 1] = '\0';
@@ -354,13 +354,14 @@ static void test_the_default_address_is_looked_for_where_libxenstore_looks(void 
     assert_int_equal(open_with(NULL, rundir, &why), 0);
     assert_int_equal(open_with(real, "/nonexistent", &why), 0);
     free(rundir);
-    if (access("/dev/xen/xenbus", F_OK) == 0 || access("/proc/xen/xenbus", F_OK) == 0)
-        return; /* there is another server to be found */
+    /* An address that was named is the only one. */
     assert_true(open_with("/nonexistent/store", "/unused", &why) < 0);
     assert_non_null(strstr(why.text, "/nonexistent/store"));
-    assert_non_null(strstr(why.text, "/dev/xen/xenbus"));
+    if (access("/dev/xen/xenbus", F_OK) == 0 || access("/proc/xen/xenbus", F_OK) == 0)
+        return; /* there is another server to be found */
     assert_true(open_with(NULL, "/nonexistent/run", &why) < 0);
     assert_non_null(strstr(why.text, "/nonexistent/run/socket"));
+    assert_non_null(strstr(why.text, "/dev/xen/xenbus"));
 }
 
 /* A name that does not fit must not be cut to the name of another socket. */

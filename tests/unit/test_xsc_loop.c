@@ -34,7 +34,9 @@ static void test_a_call_is_made_by_the_loop(void **state)
     put(c, TOP, "seen by the loop");
     assert_int_equal(xsc_client_events(c), POLLIN);
     assert_int_equal(submit(xsc_client_session(c), XSC_OP_READ, TOP, &o), 0);
-    assert_int_equal(xsc_client_events(c), POLLIN | POLLOUT);
+    /* /dev/xen/xenbus can't be polled for output, so there the question has written it. */
+    assert_int_equal(xsc_client_events(c) & ~POLLOUT, POLLIN);
+    assert_int_equal((xsc_client_events(c) & POLLOUT) != 0, xsc_wants_write(xsc_client_session(c)));
     turn_until_done(c, &o.done);
     assert_completed(&o, 0);
     assert_string_equal(o.data, "seen by the loop");

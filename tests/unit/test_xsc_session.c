@@ -379,6 +379,31 @@ static void test_a_call_without_a_completion_is_answered_silently(void **state)
     end_session(x, &memory);
 }
 
+static void test_a_window_holds_requests_back_until_answers_come(void **state)
+{
+    struct memory memory;
+    struct xsc *x = new_session(&memory);
+    struct outcome o[5] = {0};
+    struct message m[5];
+
+    (void)state;
+    xsc_set_window(x, 2);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(submit(x, XSC_OP_READ, "/a", &o[i]), 0);
+    assert_true(take_message(x, &m[0]));
+    assert_true(take_message(x, &m[1]));
+    assert_false(xsc_wants_write(x));
+    assert_false(take_message(x, &m[2]));
+    for (int i = 2; i < 5; i++) {
+        assert_int_equal(answer_ok(x, &m[i - 2]), 0);
+        assert_completed(&o[i - 2], 0);
+        assert_true(xsc_wants_write(x));
+        assert_true(take_message(x, &m[i]));
+        assert_false(xsc_wants_write(x));
+    }
+    end_session(x, &memory);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -395,6 +420,7 @@ int main(void)
         cmocka_unit_test(test_answers_may_come_in_any_order),
         cmocka_unit_test(test_error_answers_carry_the_servers_word),
         cmocka_unit_test(test_a_call_without_a_completion_is_answered_silently),
+        cmocka_unit_test(test_a_window_holds_requests_back_until_answers_come),
     };
 
     return cmocka_run_group_tests_name("xsc_session", tests, NULL, NULL);
