@@ -27,6 +27,38 @@ void vbd_back_log(struct vbd_back *b, enum vbd_log_level level, ...)
     log->write(log->ctx, level, b->name, line);
 }
 
+/* --- talking to xenstore --- */
+
+bool vbd_back_begin(struct vbd_back *b, enum xsc_batch_kind kind)
+{
+    if (xsc_batch_new(b->x, kind, &b->batch) == 0)
+        return true;
+    b->batch = NULL;
+    vbd_back_finish(b, VBD_BACK_LOST);
+    return false;
+}
+
+void vbd_back_submit(struct vbd_back *b,
+                     void (*done)(void *ctx, struct xsc_batch *batch, int error))
+{
+    if (xsc_batch_submit(b->batch, done, b) == 0)
+        return;
+    vbd_back_log(b, VBD_LOG_ERROR, "cannot ask xenstore: ", xsc_batch_why(b->batch), NULL);
+    xsc_batch_free(b->batch);
+    b->batch = NULL;
+    vbd_back_finish(b, VBD_BACK_LOST);
+}
+
+void vbd_back_read(struct vbd_back *b, const char *dir, const char *const *names, size_t count,
+                   void (*done)(void *ctx, struct xsc_batch *batch, int error))
+{
+    if (!vbd_back_begin(b, XSC_BATCH_PLAIN))
+        return;
+    for (size_t i = 0; i < count; i++)
+        (void)xsc_batch_add_key(b->batch, XSC_OP_READ, dir, names[i], NULL);
+    vbd_back_submit(b, done);
+}
+
 /* --- looking --- */
 
 enum { LOOK_BACK_STATE, LOOK_ONLINE, LOOK_FRONT_STATE };
@@ -88,19 +120,12 @@ static void looked(void *ctx, struct xsc_batch *batch, int error)
 
 static void read_states(struct vbd_back *b)
 {
-    int r = xsc_batch_new(b->x, XSC_BATCH_PLAIN, &b->batch);
-
-    if (r == 0) {
-        (void)xsc_batch_add_key(b->batch, XSC_OP_READ, b->back_path, "state", NULL);
-        (void)xsc_batch_add_key(b->batch, XSC_OP_READ, b->back_path, "online", NULL);
-        (void)xsc_batch_add_key(b->batch, XSC_OP_READ, b->front_path, "state", NULL);
-        r = xsc_batch_submit(b->batch, looked, b);
-    }
-    if (r < 0) {
-        xsc_batch_free(b->batch);
-        b->batch = NULL;
-        vbd_back_finish(b, VBD_BACK_LOST);
-    }
+    if (!vbd_back_begin(b, XSC_BATCH_PLAIN))
+        return;
+    (void)xsc_batch_add_key(b->batch, XSC_OP_READ, b->back_path, "state", NULL);
+    (void)xsc_batch_add_key(b->batch, XSC_OP_READ, b->back_path, "online", NULL);
+    (void)xsc_batch_add_key(b->batch, XSC_OP_READ, b->front_path, "state", NULL);
+    vbd_back_submit(b, looked);
 }
 
 static void look(struct vbd_back *b)

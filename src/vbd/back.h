@@ -72,6 +72,14 @@ void vbd_back_settle(struct vbd_back *b, bool look);
 void vbd_back_finish(struct vbd_back *b, enum vbd_back_end end);
 /* back.c: something happened: look now, or when the step under way is over. */
 void vbd_back_wake(struct vbd_back *b);
+/* back.c: makes b->batch, to be filled and submitted; each ends the device when it can't, and says
+ * so by false or by not calling `done`. */
+bool vbd_back_begin(struct vbd_back *b, enum xsc_batch_kind kind);
+void vbd_back_submit(struct vbd_back *b,
+                     void (*done)(void *ctx, struct xsc_batch *batch, int error));
+/* back.c: both, to read "dir/name" for each name. */
+void vbd_back_read(struct vbd_back *b, const char *dir, const char *const *names, size_t count,
+                   void (*done)(void *ctx, struct xsc_batch *batch, int error));
 /* back.c: logs a line about this back; the strings up to a NULL are joined. */
 void vbd_back_log(struct vbd_back *b, enum vbd_log_level level, ...) __attribute__((sentinel));
 

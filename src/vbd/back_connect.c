@@ -179,15 +179,5 @@ static void front_keys_read(void *ctx, struct xsc_batch *keys, int error)
 
 void vbd_back_connect(struct vbd_back *b)
 {
-    int r = xsc_batch_new(b->x, XSC_BATCH_PLAIN, &b->batch);
-
-    for (int i = 0; r == 0 && i < VBD_FRONT_KEYS; i++)
-        (void)xsc_batch_add_key(b->batch, XSC_OP_READ, b->front_path, vbd_front_key_names[i], NULL);
-    if (r == 0)
-        r = xsc_batch_submit(b->batch, front_keys_read, b);
-    if (r < 0) {
-        xsc_batch_free(b->batch);
-        b->batch = NULL;
-        vbd_back_finish(b, VBD_BACK_LOST);
-    }
+    vbd_back_read(b, b->front_path, vbd_front_key_names, VBD_FRONT_KEYS, front_keys_read);
 }

@@ -99,15 +99,5 @@ static void keys_read(void *ctx, struct xsc_batch *keys, int error)
 
 void vbd_back_open(struct vbd_back *b)
 {
-    int r = xsc_batch_new(b->x, XSC_BATCH_PLAIN, &b->batch);
-
-    for (int i = 0; r == 0 && i < KEYS; i++)
-        (void)xsc_batch_add_key(b->batch, XSC_OP_READ, b->back_path, key_names[i], NULL);
-    if (r == 0)
-        r = xsc_batch_submit(b->batch, keys_read, b);
-    if (r < 0) {
-        xsc_batch_free(b->batch);
-        b->batch = NULL;
-        vbd_back_finish(b, VBD_BACK_LOST);
-    }
+    vbd_back_read(b, b->back_path, key_names, KEYS, keys_read);
 }

@@ -25,14 +25,11 @@ static void write_error(struct vbd_back *b, const char *why)
     b->wrote_error = true;
 }
 
-/* Begins b->batch: fails with ENOENT when the device is gone. False when there is no memory. */
+/* Begins b->batch, which fails with ENOENT when the device is gone. False: the device is over. */
 static bool begin(struct vbd_back *b)
 {
-    if (xsc_batch_new(b->x, XSC_BATCH_TRANSACTION, &b->batch) < 0) {
-        b->batch = NULL;
-        vbd_back_finish(b, VBD_BACK_LOST);
+    if (!vbd_back_begin(b, XSC_BATCH_TRANSACTION))
         return false;
-    }
     (void)xsc_batch_add_key(b->batch, XSC_OP_READ, b->back_path, "state", NULL);
     xsc_batch_may_miss(b->batch, false);
     return true;
@@ -56,14 +53,7 @@ static void published(void *ctx, struct xsc_batch *batch, int error)
 
 static void commit(struct vbd_back *b)
 {
-    int r = xsc_batch_submit(b->batch, published, b);
-
-    if (r < 0) {
-        vbd_back_log(b, VBD_LOG_ERROR, "cannot write to xenstore: ", xsc_batch_why(b->batch), NULL);
-        xsc_batch_free(b->batch);
-        b->batch = NULL;
-        vbd_back_finish(b, VBD_BACK_LOST);
-    }
+    vbd_back_submit(b, published);
 }
 
 void vbd_back_offer_keys(struct vbd_back *b)
@@ -144,11 +134,7 @@ void vbd_back_mark_parked(struct vbd_back *b)
     if (!begin(b))
         return;
     write_key(b, "vbdkit-parked", "1");
-    if (xsc_batch_submit(b->batch, marked, b) < 0) {
-        xsc_batch_free(b->batch);
-        b->batch = NULL;
-        vbd_back_finish(b, VBD_BACK_LOST);
-    }
+    vbd_back_submit(b, marked);
 }
 
 /* Nobody waits for the answer: the node is ours, and the device is gone. */

@@ -243,18 +243,6 @@ static int close_back(void *ctx, struct xsc_batch *b)
     return 0;
 }
 
-int vbd_back_request_close(const struct vbd_allocator *allocator, struct xsc *x,
-                           const struct vbd_id *id, vbd_toolstack_done *done, void *ctx)
-{
-    struct task *t;
-    int r = task_new(allocator, x, id, 0, done, ctx, &t);
-
-    if (r < 0)
-        return r;
-    (void)xsc_batch_add_key(t->batch, XSC_OP_READ, t->back, "state", NULL);
-    return submit(t, close_back);
-}
-
 static int force_back(void *ctx, struct xsc_batch *b)
 {
     struct task *t = ctx;
@@ -267,8 +255,9 @@ static int force_back(void *ctx, struct xsc_batch *b)
     return 0;
 }
 
-int vbd_back_force_close(const struct vbd_allocator *allocator, struct xsc *x,
-                         const struct vbd_id *id, vbd_toolstack_done *done, void *ctx)
+static int close_with(int (*more)(void *ctx, struct xsc_batch *b),
+                      const struct vbd_allocator *allocator, struct xsc *x, const struct vbd_id *id,
+                      vbd_toolstack_done *done, void *ctx)
 {
     struct task *t;
     int r = task_new(allocator, x, id, 0, done, ctx, &t);
@@ -276,7 +265,19 @@ int vbd_back_force_close(const struct vbd_allocator *allocator, struct xsc *x,
     if (r < 0)
         return r;
     (void)xsc_batch_add_key(t->batch, XSC_OP_READ, t->back, "state", NULL);
-    return submit(t, force_back);
+    return submit(t, more);
+}
+
+int vbd_back_request_close(const struct vbd_allocator *allocator, struct xsc *x,
+                           const struct vbd_id *id, vbd_toolstack_done *done, void *ctx)
+{
+    return close_with(close_back, allocator, x, id, done, ctx);
+}
+
+int vbd_back_force_close(const struct vbd_allocator *allocator, struct xsc *x,
+                         const struct vbd_id *id, vbd_toolstack_done *done, void *ctx)
+{
+    return close_with(force_back, allocator, x, id, done, ctx);
 }
 
 /* --- destroy --- */
