@@ -214,8 +214,11 @@ static int open_path(const char *path, bool read_only, bool *ret_direct, struct 
         *ret_direct = false;
         fd = open(path, flags);
     }
-    if (fd >= 0)
+    if (fd >= 0) {
+        /* io_uring answers EAGAIN for a non-blocking file where it would wait for another. */
+        (void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
         return fd;
+    }
     if (errno == EISDIR)
         return vbd_fail(why, -EISDIR, "params: \"%s\" is a directory", path);
     return vbd_fail(why, -errno, "params: cannot open \"%s\"%s: %s", path,

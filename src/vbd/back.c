@@ -63,6 +63,13 @@ void vbd_back_read(struct vbd_back *b, const char *dir, const char *const *names
 
 enum { LOOK_BACK_STATE, LOOK_ONLINE, LOOK_FRONT_STATE };
 
+static void close_storage(struct vbd_back *b)
+{
+    if (b->storage != NULL)
+        b->storage->ops->close(b->storage);
+    b->storage = NULL;
+}
+
 static void carry_out(struct vbd_back *b, enum vbd_step step)
 {
     switch (step) {
@@ -70,7 +77,7 @@ static void carry_out(struct vbd_back *b, enum vbd_step step)
         vbd_back_settle(b, false);
         break;
     case VBD_STEP_OFFER:
-        if (b->phase == VBD_PHASE_OPENING)
+        if (b->storage == NULL)
             vbd_back_open(b);
         else
             vbd_back_offer_keys(b);
@@ -82,6 +89,7 @@ static void carry_out(struct vbd_back *b, enum vbd_step step)
         vbd_back_disconnect(b, VBD_LEAVING_CLOSE);
         break;
     case VBD_STEP_CLOSED:
+        close_storage(b); /* who reads Closed may take the image elsewhere */
         vbd_back_publish_state(b, VBD_STATE_CLOSED, VBD_PHASE_CLOSED);
         break;
     case VBD_STEP_END:
@@ -236,9 +244,7 @@ void vbd_back_finish(struct vbd_back *b, enum vbd_back_end end)
     }
     if (end == VBD_BACK_REMOVED)
         vbd_back_clean_error(b);
-    if (b->storage != NULL)
-        b->storage->ops->close(b->storage);
-    b->storage = NULL;
+    close_storage(b);
     b->told = true;
     vbd_back_log(b, VBD_LOG_INFO, end == VBD_BACK_PARKED ? "parked" : "gone", NULL);
     b->config.ended(b->config.ctx, b, end);

@@ -35,6 +35,17 @@ static void make_parent(const char *path)
     }
 }
 
+/* A socket left behind by a daemon that died is nobody's. */
+static bool somebody_listens(const struct sockaddr_un *address)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool answered = fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof *address) == 0;
+
+    if (fd >= 0)
+        (void)close(fd);
+    return answered;
+}
+
 static int listen_at(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -48,6 +59,10 @@ static int listen_at(const char *path)
     if (fd < 0)
         return -errno;
     make_parent(path);
+    if (somebody_listens(&address)) {
+        (void)close(fd);
+        return -EADDRINUSE;
+    }
     (void)unlink(path);
     before = umask(0177);
     r = bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || listen(fd, 8) < 0 ? -errno
@@ -65,7 +80,8 @@ int control_open(const char *path, struct control **ret, struct vbd_error *why)
 
     if (fd < 0) {
         free(c);
-        (void)snprintf(why->text, sizeof why->text, "cannot listen at %s: %s", path, strerror(-fd));
+        (void)snprintf(why->text, sizeof why->text, "cannot listen at %s: %s", path,
+                       fd == -EADDRINUSE ? "another daemon serves this class" : strerror(-fd));
         return fd;
     }
     c->fd = fd;

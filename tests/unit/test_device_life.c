@@ -146,6 +146,37 @@ static void test_a_front_that_closed_may_come_back(void **state)
     remove_and_expect_end(s, VDEV);
 }
 
+static int image_descriptors(const struct stage *s)
+{
+    char link[64], target[256];
+    int n = 0;
+
+    for (int fd = 0; fd < 256; fd++) {
+        ssize_t len;
+
+        (void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+        len = readlink(link, target, sizeof target - 1);
+        target[len > 0 ? len : 0] = '\0';
+        n += strcmp(target, s->image) == 0;
+    }
+    return n;
+}
+
+static void test_a_closed_device_lets_go_of_its_image(void **state)
+{
+    struct stage *s = *state;
+    struct handfront f;
+
+    assert_int_equal(stage_create(s, VDEV, s->image, false), 0);
+    stage_run(s, VDEV);
+    connect_front(s, &f, VDEV, 1, 3);
+    assert_int_equal(image_descriptors(s), 1);
+    stage_write(s, front_key(VDEV, "state"), "6");
+    stage_expect(s, back_key(VDEV, "state"), "6");
+    assert_int_equal(image_descriptors(s), 0);
+    remove_and_expect_end(s, VDEV);
+}
+
 static void test_a_parked_device_is_picked_up_again(void **state)
 {
     struct stage *s = *state;
@@ -427,6 +458,7 @@ int main(void)
         LIFE(test_a_device_is_offered_used_closed_and_removed),
         LIFE(test_a_front_may_go_straight_to_connected),
         LIFE(test_a_front_that_closed_may_come_back),
+        LIFE(test_a_closed_device_lets_go_of_its_image),
         LIFE(test_a_parked_device_is_picked_up_again),
         LIFE(test_a_daemon_that_died_is_not_taken_for_parked),
         LIFE(test_bad_images_are_told_and_touch_no_other_device),
