@@ -39,6 +39,8 @@ bench: setup all
 	@bench/run $(ONLY)
 
 install: all
+	@meson configure $(BUILD) --prefix=$(PREFIX)
+	@ninja -C $(BUILD)
 	@meson install -C $(BUILD) --no-rebuild
 
 format:
