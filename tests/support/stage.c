@@ -302,15 +302,21 @@ static int open_image(void *ctx, const struct vbd_image *image, struct vbd_stora
     return vbd_file_open(image->params, image->read_only, ret, why);
 }
 
-struct vbd_back *stage_run(struct stage *s, uint32_t vdev)
+struct vbd_back *stage_run_on(struct stage *s, const struct vbd_platform *platform, uint32_t vdev)
 {
     struct vbd_back_config config = {
         .id = id_of(vdev), .source = {.open = open_image}, .ended = ended_back, .ctx = s};
     struct vbd_back *back = NULL;
 
-    assert_int_equal(vbd_back_run(vbd_linux_platform(s->platform), xsc_client_session(s->devices),
-                                  &config, &back),
-                     0);
+    return vbd_back_run(platform, xsc_client_session(s->devices), &config, &back) == 0 ? back
+                                                                                       : NULL;
+}
+
+struct vbd_back *stage_run(struct stage *s, uint32_t vdev)
+{
+    struct vbd_back *back = stage_run_on(s, vbd_linux_platform(s->platform), vdev);
+
+    assert_non_null(back);
     return back;
 }
 

@@ -45,6 +45,8 @@ int stage_force_close(struct stage *s, uint32_t vdev);
 int stage_destroy(struct stage *s, uint32_t vdev);
 /* Runs a back for the device. */
 struct vbd_back *stage_run(struct stage *s, uint32_t vdev);
+/* The same on another platform; NULL when it did not even begin. */
+struct vbd_back *stage_run_on(struct stage *s, const struct vbd_platform *platform, uint32_t vdev);
 
 /* "…/backend/vbd/5/VDEV/KEY" and "…/device/vbd/VDEV/KEY", in static buffers (two each). */
 const char *back_key(uint32_t vdev, const char *key);

@@ -436,6 +436,65 @@ static void test_a_lost_xenstore_ends_the_back_and_gives_everything_back(void **
     assert_int_equal(s->sim->mapped_pages + s->sim->bound_ports, 0);
 }
 
+/* The allocator of the C library, but the n-th request fails. */
+static void *fail_alloc(void *ctx, size_t size)
+{
+    int *left = ctx;
+
+    return *left > 0 && --*left == 0 ? NULL : calloc(1, size);
+}
+
+static void fail_free(void *ctx, void *memory)
+{
+    (void)ctx;
+    free(memory);
+}
+
+struct settled {
+    struct stage *s;
+    const char *wanted; /* a state of the back */
+};
+
+/* The back has got somewhere: offered or connected as wanted, refused, or over. */
+static bool has_settled(void *arg)
+{
+    struct settled *e = arg;
+    char *state = stage_read(e->s, back_key(VDEV, "state"));
+    bool there = e->s->ended > 0 ||
+                 (state != NULL && (strcmp(state, e->wanted) == 0 || strcmp(state, "5") == 0));
+
+    free(state);
+    return there;
+}
+
+static void test_memory_that_fails_at_any_point_is_survived(void **state)
+{
+    struct stage *s = *state;
+    struct vbd_platform platform = *vbd_linux_platform(s->platform);
+    int left = 0, n = 0;
+    struct vbd_allocator failing = {&left, fail_alloc, fail_free};
+
+    platform.allocator = &failing;
+    do {
+        struct settled offered = {s, "2"}, connected = {s, "4"};
+        struct handfront f;
+
+        left = ++n;
+        assert_int_equal(stage_create(s, VDEV, s->image, false), 0);
+        if (stage_run_on(s, &platform, VDEV) != NULL) {
+            assert_true(stage_wait(s, has_settled, &offered));
+            stage_front(s, &f, VDEV, 1, 3, "3");
+            assert_true(stage_wait(s, has_settled, &connected));
+            assert_int_equal(stage_destroy(s, VDEV), 0);
+            assert_true(stage_wait(s, has_ended, s));
+            s->ended = 0;
+        }
+        (void)stage_destroy(s, VDEV);
+        assert_int_equal(s->sim->mapped_pages + s->sim->bound_ports, 0);
+    } while (left == 0); /* until no request was the failing one */
+    assert_in_range(n, 4, 100);
+}
+
 static void test_the_toolstack_hears_what_is_wrong(void **state)
 {
     struct stage *s = *state;
@@ -470,6 +529,7 @@ int main(void)
         LIFE(test_a_forced_close_does_not_ask_the_guest),
         LIFE(test_a_front_that_flaps_its_state_costs_nothing),
         LIFE(test_a_lost_xenstore_ends_the_back_and_gives_everything_back),
+        LIFE(test_memory_that_fails_at_any_point_is_survived),
         LIFE(test_the_toolstack_hears_what_is_wrong),
     };
 
