@@ -61,13 +61,29 @@ void vbd_back_read(struct vbd_back *b, const char *dir, const char *const *names
 
 /* --- looking --- */
 
-enum { LOOK_BACK_STATE, LOOK_ONLINE, LOOK_FRONT_STATE };
+enum { LOOK_BACK_STATE, LOOK_ONLINE, LOOK_FRONT_STATE, LOOK_GUEST };
 
 static void close_storage(struct vbd_back *b)
 {
     if (b->storage != NULL)
         b->storage->ops->close(b->storage);
     b->storage = NULL;
+}
+
+static void removed(void *ctx, int error, const char *why)
+{
+    struct vbd_back *b = ctx;
+
+    if (error < 0)
+        vbd_back_log(b, VBD_LOG_WARNING, "cannot remove what is left of the device: ", why, NULL);
+    vbd_back_settle(b, error == 0);
+}
+
+static void remove_nodes(struct vbd_back *b)
+{
+    vbd_back_log(b, VBD_LOG_INFO, "the guest is gone: removing the device", NULL);
+    if (vbd_back_destroy(b->platform->allocator, b->x, &b->config.id, removed, b) < 0)
+        vbd_back_settle(b, false);
 }
 
 static void carry_out(struct vbd_back *b, enum vbd_step step)
@@ -92,6 +108,9 @@ static void carry_out(struct vbd_back *b, enum vbd_step step)
         close_storage(b); /* who reads Closed may take the image elsewhere */
         vbd_back_publish_state(b, VBD_STATE_CLOSED, VBD_PHASE_CLOSED);
         break;
+    case VBD_STEP_REMOVE:
+        remove_nodes(b);
+        break;
     case VBD_STEP_END:
         vbd_back_finish(b, VBD_BACK_REMOVED);
         break;
@@ -109,6 +128,7 @@ static void looked(void *ctx, struct xsc_batch *batch, int error)
         .back = vbd_state_parse(back),
         .front = vbd_state_parse(xsc_batch_string(batch, LOOK_FRONT_STATE)),
         .published = b->published,
+        .guest_gone = xsc_batch_reply(batch, LOOK_GUEST)->error == -ENOENT,
     };
 
     b->batch = NULL;
@@ -133,6 +153,7 @@ static void read_states(struct vbd_back *b)
     (void)xsc_batch_add_key(b->batch, XSC_OP_READ, b->back_path, "state", NULL);
     (void)xsc_batch_add_key(b->batch, XSC_OP_READ, b->back_path, "online", NULL);
     (void)xsc_batch_add_key(b->batch, XSC_OP_READ, b->front_path, "state", NULL);
+    (void)xsc_batch_add(b->batch, XSC_OP_READ, b->guest_path, NULL, 0);
     vbd_back_submit(b, looked);
 }
 
@@ -170,11 +191,11 @@ static void state_changed(void *ctx, const char *path)
 
 /* --- beginning and end --- */
 
-static int watch_state(struct vbd_back *b, const char *dir, struct xsc_watch **ret)
+static int watch(struct vbd_back *b, const char *dir, const char *key, struct xsc_watch **ret)
 {
     char path[VBD_PATH_MAX + 8];
 
-    (void)vbd_text_join(path, sizeof path, dir, "/state", NULL);
+    (void)vbd_text_join(path, sizeof path, dir, "/", key, NULL);
     return xsc_watch_add(b->x, path, state_changed, b, (struct xsc_completion){0}, ret);
 }
 
@@ -182,6 +203,7 @@ static int name_things(struct vbd_back *b, const struct vbd_id *id)
 {
     struct vbd_text name = vbd_text_on(b->name, sizeof b->name);
     struct vbd_text error = vbd_text_on(b->error_path, sizeof b->error_path);
+    struct vbd_text guest = vbd_text_on(b->guest_path, sizeof b->guest_path);
     char domain[32];
     struct vbd_text t = vbd_text_on(domain, sizeof domain);
     int r = vbd_back_path(id, b->back_path);
@@ -193,11 +215,20 @@ static int name_things(struct vbd_back *b, const struct vbd_id *id)
     b->config.id.backend_class = b->class_name;
     vbd_text_u64(vbd_text_str(&name, "dom"), id->domid);
     vbd_text_u64(vbd_text_str(&name, "/vbd-"), id->vdev);
+    vbd_text_u64(vbd_text_str(&guest, "/local/domain/"), id->domid);
     /* Linux' xenbus puts errors at error/<device's path> of the backend's own domain. */
     vbd_text_u64(vbd_text_str(&t, "/local/domain/"), id->backend_domid);
     vbd_text_str(vbd_text_str(&error, domain), "/error");
     vbd_text_str(&error, b->back_path + t.len);
     return 0;
+}
+
+static void give_up_watches(struct vbd_back *b)
+{
+    xsc_watch_remove(b->back_watch);
+    xsc_watch_remove(b->front_watch);
+    xsc_watch_remove(b->guest_watch);
+    b->back_watch = b->front_watch = b->guest_watch = NULL;
 }
 
 int vbd_back_run(const struct vbd_platform *platform, struct xsc *x,
@@ -215,23 +246,18 @@ int vbd_back_run(const struct vbd_platform *platform, struct xsc *x,
         b->config.in_flight_max = IN_FLIGHT_DEFAULT;
     r = name_things(b, &config->id);
     if (r == 0)
-        r = watch_state(b, b->back_path, &b->back_watch);
+        r = watch(b, b->back_path, "state", &b->back_watch);
     if (r == 0)
-        r = watch_state(b, b->front_path, &b->front_watch);
+        r = watch(b, b->front_path, "state", &b->front_watch);
+    if (r == 0) /* a node that changes only when the guest goes */
+        r = watch(b, b->guest_path, "name", &b->guest_watch);
     if (r < 0) {
-        xsc_watch_remove(b->back_watch);
+        give_up_watches(b);
         vbd_free(platform->allocator, b);
         return r;
     }
     *ret = b;
     return 0; /* a new watch fires once: the first look comes by itself */
-}
-
-static void give_up_watches(struct vbd_back *b)
-{
-    xsc_watch_remove(b->back_watch);
-    xsc_watch_remove(b->front_watch);
-    b->back_watch = b->front_watch = NULL;
 }
 
 void vbd_back_finish(struct vbd_back *b, enum vbd_back_end end)

@@ -35,6 +35,7 @@ struct vbd_back {
     char name[40]; /* "dom3/vbd-51712" */
     char back_path[VBD_PATH_MAX];
     char front_path[VBD_PATH_MAX];
+    char guest_path[32]; /* /local/domain/DOMID */
     char error_path[VBD_PATH_MAX + 32];
 
     enum vbd_phase phase;
@@ -47,7 +48,7 @@ struct vbd_back {
     bool wrote_error;   /* the error node is there */
     bool told;          /* `ended` was called */
 
-    struct xsc_watch *back_watch, *front_watch;
+    struct xsc_watch *back_watch, *front_watch, *guest_watch;
     struct xsc_batch *batch; /* of the step under way, or NULL */
 
     struct vbd_storage *storage;

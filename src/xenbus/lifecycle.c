@@ -46,10 +46,17 @@ static enum vbd_step when_failed(const struct vbd_view *v)
     return asked_to_close(v) || !v->online || front_left ? VBD_STEP_CLOSED : VBD_STEP_NONE;
 }
 
+static bool serves_nobody(enum vbd_phase phase)
+{
+    return phase == VBD_PHASE_WAITING || phase == VBD_PHASE_CLOSED || phase == VBD_PHASE_FAILED;
+}
+
 enum vbd_step vbd_next_step(enum vbd_phase phase, const struct vbd_view *v)
 {
     if (v->back_gone)
         return VBD_STEP_END;
+    if (v->guest_gone && serves_nobody(phase))
+        return VBD_STEP_REMOVE;
     switch (phase) {
     case VBD_PHASE_OPENING:
         return VBD_STEP_OFFER;

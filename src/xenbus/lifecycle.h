@@ -23,6 +23,7 @@ struct vbd_view {
     enum vbd_state back;
     enum vbd_state front;
     enum vbd_state published; /* the state this back wrote last */
+    bool guest_gone;          /* the guest's own directory was removed */
 };
 
 enum vbd_step {
@@ -31,6 +32,7 @@ enum vbd_step {
     VBD_STEP_CONNECT, /* read the front's keys, map, serve, publish Connected */
     VBD_STEP_CLOSE,   /* finish what was taken, give the ring back, publish Closing */
     VBD_STEP_CLOSED,  /* publish Closed */
+    VBD_STEP_REMOVE,  /* remove the nodes: there is no guest, and its toolstack has left them */
     VBD_STEP_END      /* give everything back; the device is gone */
 };
 

@@ -44,6 +44,11 @@ static bool all_answered(void *arg)
     return __atomic_load_n(handfront_rsp_prod(f), __ATOMIC_ACQUIRE) == f->req_prod;
 }
 
+static bool both_have_ended(void *arg)
+{
+    return ((struct stage *)arg)->ended == 2;
+}
+
 static struct hand_request page_request(struct stage *s, uint8_t op, uint64_t id, uint64_t sector,
                                         unsigned page)
 {
@@ -384,6 +389,25 @@ static void test_a_guest_that_vanishes_leaves_nothing(void **state)
     remove_and_expect_end(s, VDEV);
 }
 
+static void test_what_is_left_of_a_guest_that_is_gone_is_removed(void **state)
+{
+    struct stage *s = *state;
+    struct handfront f;
+
+    assert_int_equal(stage_create(s, VDEV, s->image, false), 0);
+    assert_int_equal(stage_create(s, OTHER, "/nonexistent", false), 0);
+    stage_run(s, VDEV);
+    stage_run(s, OTHER);
+    connect_front(s, &f, VDEV, 1, 3);
+    stage_expect(s, back_key(OTHER, "hotplug-status"), "error");
+    stage_remove(s, "/local/domain/5/device"); /* as libxl does it: devices first */
+    stage_expect(s, back_key(VDEV, "state"), "6");
+    stage_remove(s, "/local/domain/5");
+    stage_expect(s, "/local/domain/0/backend/vbd/5", NULL);
+    assert_true(stage_wait(s, both_have_ended, s));
+    assert_int_equal(s->last_end, VBD_BACK_REMOVED);
+}
+
 static void test_a_forced_close_does_not_ask_the_guest(void **state)
 {
     struct stage *s = *state;
@@ -526,6 +550,7 @@ int main(void)
         LIFE(test_odd_front_keys_close_that_device_with_a_sentence),
         LIFE(test_a_broken_ring_closes_that_device_only),
         LIFE(test_a_guest_that_vanishes_leaves_nothing),
+        LIFE(test_what_is_left_of_a_guest_that_is_gone_is_removed),
         LIFE(test_a_forced_close_does_not_ask_the_guest),
         LIFE(test_a_front_that_flaps_its_state_costs_nothing),
         LIFE(test_a_lost_xenstore_ends_the_back_and_gives_everything_back),
