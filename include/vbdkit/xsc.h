@@ -134,7 +134,8 @@ typedef void xsc_watch_fn(void *ctx, const char *path);
  * when the server refused it. Errors: as xsc_submit. */
 VBD_API int xsc_watch_add(struct xsc *x, const char *path, xsc_watch_fn *fired, void *ctx,
                           struct xsc_completion completion, struct xsc_watch **ret);
-/* Ends a watch: `fired` is not called again and the pointer is dead. Never fails; NULL is fine. */
+/* Ends a watch: `fired` is not called again and the pointer is dead. A completion that has not been
+ * called is called with -ECANCELED before this returns. Never fails; NULL is fine. */
 VBD_API void xsc_watch_remove(struct xsc_watch *watch);
 
 /* A batch: calls that travel together, in one write where the transport can, with one completion

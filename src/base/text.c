@@ -56,6 +56,13 @@ bool vbd_text_join(char *buffer, size_t size, ...)
     return !t.cut;
 }
 
+void vbd_text_make_printable(char *s)
+{
+    for (; *s != '\0'; s++)
+        if (*s < ' ' || *s > '~')
+            *s = '?';
+}
+
 size_t vbd_str_len(const char *s)
 {
     size_t n = 0;

@@ -26,6 +26,10 @@ struct vbd_text *vbd_text_u64(struct vbd_text *t, uint64_t n);
 /* Joins the strings up to a NULL. Returns false when the result was cut. */
 bool vbd_text_join(char *buffer, size_t size, ...) __attribute__((sentinel));
 
+/* Turns every byte that is no printable ASCII into '?': for what guests wrote, before people read
+ * it. */
+void vbd_text_make_printable(char *s);
+
 size_t vbd_str_len(const char *s);
 bool vbd_str_eq(const char *a, const char *b);
 bool vbd_str_starts(const char *s, const char *prefix);

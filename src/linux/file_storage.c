@@ -34,7 +34,10 @@ struct held {
     char *at; /* what is left after a short transfer */
     size_t left;
     uint64_t offset;
+    unsigned again; /* times the kernel said EAGAIN */
 };
+
+enum { AGAIN_MAX = 1000 };
 
 _Static_assert(sizeof(struct held) <= sizeof((struct vbd_io *)0)->held, "held fits");
 
@@ -72,9 +75,10 @@ static void completed(struct vbd_loop_entry *entry, int result, uint32_t flags)
 {
     struct vbd_io *io = VBD_CONTAINER(entry, struct vbd_io, held);
     struct held *h = held_of(io);
+    bool again = (result == -EAGAIN || result == -EINTR) && ++h->again < AGAIN_MAX;
 
     (void)flags;
-    if (io->op == VBD_IO_FLUSH || (result < 0 && result != -EAGAIN && result != -EINTR)) {
+    if (io->op == VBD_IO_FLUSH || (result < 0 && !again)) {
         io->done(io, result < 0 ? result : 0);
         return;
     }
@@ -105,6 +109,7 @@ static void submit(struct vbd_channel *channel, struct vbd_io *const *ios, size_
         h->at = ios[i]->memory.base;
         h->left = ios[i]->memory.len;
         h->offset = ios[i]->offset;
+        h->again = 0;
         issue(ios[i]);
     }
 }

@@ -8,7 +8,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 
-enum { IN_FLIGHT_DEFAULT = 128 };
+enum { IN_FLIGHT_DEFAULT = 128, FAILURES_MAX = 8 /* of xenstore in a row */ };
 
 void vbd_back_log(struct vbd_back *b, enum vbd_log_level level, ...)
 {
@@ -24,10 +24,21 @@ void vbd_back_log(struct vbd_back *b, enum vbd_log_level level, ...)
     while ((part = va_arg(parts, const char *)) != NULL)
         vbd_text_str(&t, part);
     va_end(parts);
+    vbd_text_make_printable(line);
     log->write(log->ctx, level, b->name, line);
 }
 
 /* --- talking to xenstore --- */
+
+bool vbd_back_is_lost(int error)
+{
+    return error == -ECONNRESET || error == -ENOTCONN || error == -ECANCELED;
+}
+
+bool vbd_back_may_retry(struct vbd_back *b)
+{
+    return ++b->failures < FAILURES_MAX;
+}
 
 bool vbd_back_begin(struct vbd_back *b, enum xsc_batch_kind kind)
 {
@@ -101,6 +112,9 @@ static void carry_out(struct vbd_back *b, enum vbd_step step)
     case VBD_STEP_CONNECT:
         vbd_back_connect(b);
         break;
+    case VBD_STEP_CLOSING:
+        vbd_back_publish_state(b, VBD_STATE_CLOSING, b->phase);
+        break;
     case VBD_STEP_CLOSE:
         vbd_back_disconnect(b, VBD_LEAVING_CLOSE);
         break;
@@ -133,10 +147,15 @@ static void looked(void *ctx, struct xsc_batch *batch, int error)
 
     b->batch = NULL;
     xsc_batch_free(batch);
-    if (error == -ECONNRESET || error == -ENOTCONN || error == -ECANCELED) {
+    if (error < 0 && !vbd_back_is_lost(error) && vbd_back_may_retry(b)) {
+        vbd_back_settle(b, true); /* half a look is no look */
+        return;
+    }
+    if (error < 0) {
         vbd_back_finish(b, VBD_BACK_LOST);
         return;
     }
+    b->failures = 0;
     if (view.front != b->front)
         vbd_back_log(b, VBD_LOG_DEBUG, "frontend is ", vbd_state_name(view.front), NULL);
     b->front = view.front;
@@ -161,7 +180,10 @@ static void look(struct vbd_back *b)
 {
     b->busy = true;
     b->again = false;
-    if (b->run_over)
+    if (b->refused) {
+        vbd_back_log(b, VBD_LOG_ERROR, "xenstore refused a watch: the device is not served", NULL);
+        vbd_back_finish(b, VBD_BACK_LOST);
+    } else if (b->run_over)
         vbd_back_run_over(b);
     else
         read_states(b);
@@ -191,12 +213,24 @@ static void state_changed(void *ctx, const char *path)
 
 /* --- beginning and end --- */
 
+/* Called with -ECANCELED when the watch is removed before its answer. */
+static void watch_answered(void *ctx, const struct xsc_reply *reply)
+{
+    struct vbd_back *b = ctx;
+
+    if (reply->error == 0 || vbd_back_is_lost(reply->error))
+        return;
+    b->refused = true;
+    vbd_back_wake(b);
+}
+
 static int watch(struct vbd_back *b, const char *dir, const char *key, struct xsc_watch **ret)
 {
     char path[VBD_PATH_MAX + 8];
 
     (void)vbd_text_join(path, sizeof path, dir, "/", key, NULL);
-    return xsc_watch_add(b->x, path, state_changed, b, (struct xsc_completion){0}, ret);
+    return xsc_watch_add(b->x, path, state_changed, b,
+                         (struct xsc_completion){watch_answered, b, NULL}, ret);
 }
 
 static int name_things(struct vbd_back *b, const struct vbd_id *id)

@@ -40,13 +40,21 @@ struct vbd_back {
 
     enum vbd_phase phase;
     enum vbd_state published; /* what this back wrote last, or found when it began */
-    enum vbd_state front;     /* as last seen */
+    /* Of the batch that publishes; facts when it has been committed. */
+    enum vbd_state next_state;
+    enum vbd_phase next_phase;
+    bool writes_state;
+    void (*then)(struct vbd_back *b); /* what comes next; NULL: look again */
+    unsigned failures;                /* of xenstore, one after the other */
+    enum vbd_state front;             /* as last seen */
     bool busy, again;
-    bool park;          /* vbd_back_park was called */
-    bool parked_before; /* the last daemon parked this device, its ring is whole */
-    bool script_waits;  /* block-vbdkit, which hands hotplug-error on to xl */
-    bool wrote_error;   /* the error node is there */
-    bool told;          /* `ended` was called */
+    bool park;         /* vbd_back_park was called */
+    bool fresh;        /* no front was ever connected, as far as the states tell */
+    bool adopts;       /* connecting to the ring that an earlier daemon parked */
+    bool script_waits; /* block-vbdkit, which hands hotplug-error on to xl */
+    bool refused;      /* the server refused a watch: nothing would be noticed */
+    bool wrote_error;  /* the error node is there */
+    bool told;         /* `ended` was called */
 
     struct xsc_watch *back_watch, *front_watch, *guest_watch;
     struct xsc_batch *batch; /* of the step under way, or NULL */
@@ -78,6 +86,10 @@ void vbd_back_wake(struct vbd_back *b);
 bool vbd_back_begin(struct vbd_back *b, enum xsc_batch_kind kind);
 void vbd_back_submit(struct vbd_back *b,
                      void (*done)(void *ctx, struct xsc_batch *batch, int error));
+/* back.c: an error that means that the connection to xenstore is gone. */
+bool vbd_back_is_lost(int error);
+/* back.c: counts a failure of xenstore; false after too many in a row. */
+bool vbd_back_may_retry(struct vbd_back *b);
 /* back.c: both, to read "dir/name" for each name. */
 void vbd_back_read(struct vbd_back *b, const char *dir, const char *const *names, size_t count,
                    void (*done)(void *ctx, struct xsc_batch *batch, int error));
@@ -90,8 +102,12 @@ void vbd_back_open(struct vbd_back *b);
 /* back_publish.c */
 void vbd_back_offer_keys(struct vbd_back *b);
 void vbd_back_publish_state(struct vbd_back *b, enum vbd_state state, enum vbd_phase then);
-/* Tells log and toolstack that the device failed, for good, and why. */
-void vbd_back_fail(struct vbd_back *b, const char *why);
+/* Tells log and toolstack that the device failed, for good, and why. `lost` says that a ring was
+ * left behind whose requests are lost: no later daemon may take it up, until the front has begun
+ * anew. */
+void vbd_back_fail(struct vbd_back *b, const char *why, bool lost);
+/* Takes the mark of parking away, then connects: never is a request taken while it is there. */
+void vbd_back_unpark(struct vbd_back *b);
 /* The front's fault: tells the same, and closes this connection. */
 void vbd_back_refuse(struct vbd_back *b, const char *why);
 void vbd_back_mark_parked(struct vbd_back *b);

@@ -37,6 +37,7 @@ static void left(struct vbd_back *b)
     case VBD_LEAVING_NOT:
         break;
     case VBD_LEAVING_CLOSE:
+        b->phase = VBD_PHASE_CLOSING;
         vbd_back_publish_state(b, VBD_STATE_CLOSING, VBD_PHASE_CLOSING);
         break;
     case VBD_LEAVING_PARK:
@@ -174,7 +175,10 @@ static void front_keys_read(void *ctx, struct xsc_batch *keys, int error)
         vbd_back_refuse(b, sentence);
         return;
     }
-    vbd_back_publish_state(b, VBD_STATE_CONNECTED, VBD_PHASE_CONNECTED);
+    b->phase = VBD_PHASE_CONNECTED;
+    /* A parked device may have been asked to close: its state is left as it is. */
+    vbd_back_publish_state(b, b->adopts ? b->published : VBD_STATE_CONNECTED, VBD_PHASE_CONNECTED);
+    b->adopts = false;
 }
 
 void vbd_back_connect(struct vbd_back *b)

@@ -5,11 +5,21 @@
 #include "base/text.h"
 #include "vbd/back.h"
 
-enum { KEY_FRONTEND, KEY_FRONTEND_ID, KEY_PARAMS, KEY_MODE, KEY_SCRIPT, KEY_PARKED, KEYS };
+enum {
+    KEY_FRONTEND,
+    KEY_FRONTEND_ID,
+    KEY_PARAMS,
+    KEY_MODE,
+    KEY_SCRIPT,
+    KEY_PARKED,
+    KEY_LOST,
+    KEYS
+};
 
 static const char *const key_names[KEYS] = {
     [KEY_FRONTEND] = "frontend", [KEY_FRONTEND_ID] = "frontend-id", [KEY_PARAMS] = "params",
     [KEY_MODE] = "mode",         [KEY_SCRIPT] = "script",           [KEY_PARKED] = "vbdkit-parked",
+    [KEY_LOST] = "vbdkit-lost",
 };
 
 static bool is_number(const char *value, unsigned n)
@@ -49,18 +59,34 @@ static bool is_our_script(const char *path)
     return len >= sizeof name - 1 && vbd_str_eq(path + len - (sizeof name - 1), name);
 }
 
-static void storage_opened(struct vbd_back *b)
+/* Whether the states tell that a daemon before this one served the front, which is still there. */
+static bool was_connected(const struct vbd_back *b)
 {
-    bool was_connected = b->published == VBD_STATE_CONNECTED;
-    bool front_is_there = b->front == VBD_STATE_CONNECTED || b->front == VBD_STATE_INITIALISED;
+    bool front = b->front == VBD_STATE_CONNECTED || b->front == VBD_STATE_CLOSING;
 
-    if (!was_connected || !front_is_there)
-        vbd_back_offer_keys(b);
-    else if (b->parked_before)
-        vbd_back_connect(b);
+    if (b->published == VBD_STATE_CLOSING)
+        return front;
+    return b->published == VBD_STATE_CONNECTED && (front || b->front == VBD_STATE_INITIALISED);
+}
+
+static bool front_is_there(const struct vbd_back *b)
+{
+    return b->front == VBD_STATE_CONNECTED || b->front == VBD_STATE_CLOSING ||
+           b->front == VBD_STATE_INITIALISED;
+}
+
+/* A ring that was parked is whole and is taken up; one that was not has lost requests. */
+static void storage_opened(struct vbd_back *b, bool lost)
+{
+    if (b->adopts)
+        vbd_back_unpark(b);
+    else if (was_connected(b) || (lost && front_is_there(b)))
+        vbd_back_fail(b,
+                      "the guest was connected to a daemon that died: what it had in flight is "
+                      "lost; detach the disk and attach it again",
+                      true);
     else
-        vbd_back_fail(b, "the guest was connected to a daemon that died: what it had in flight is "
-                         "lost; detach the disk and attach it again");
+        vbd_back_offer_keys(b);
 }
 
 static void open_storage(struct vbd_back *b, const struct xsc_batch *keys)
@@ -68,18 +94,19 @@ static void open_storage(struct vbd_back *b, const struct xsc_batch *keys)
     const struct vbd_source *source = &b->config.source;
     struct vbd_image image = {.params = xsc_batch_string(keys, KEY_PARAMS),
                               .read_only = wants_read_only(xsc_batch_string(keys, KEY_MODE))};
+    bool parked = xsc_batch_string(keys, KEY_PARKED) != NULL;
+    bool lost = xsc_batch_string(keys, KEY_LOST) != NULL;
     struct vbd_error why = {""};
 
-    b->script_waits = is_our_script(xsc_batch_string(keys, KEY_SCRIPT));
-    b->parked_before = xsc_batch_string(keys, KEY_PARKED) != NULL;
     b->read_only = image.read_only;
+    b->adopts = was_connected(b) && parked && !lost;
     if (source->open(source->ctx, &image, &b->storage, &why) < 0) {
         b->storage = NULL;
-        vbd_back_fail(b, why.text);
+        vbd_back_fail(b, why.text, was_connected(b) && !b->adopts);
         return;
     }
     b->read_only = b->read_only || b->storage->info.read_only;
-    storage_opened(b);
+    storage_opened(b, lost);
 }
 
 static void keys_read(void *ctx, struct xsc_batch *keys, int error)
@@ -88,10 +115,12 @@ static void keys_read(void *ctx, struct xsc_batch *keys, int error)
     const char *why = error == 0 ? objection(b, keys) : NULL;
 
     b->batch = NULL;
+    b->fresh = b->published == VBD_STATE_INITIALISING || b->published == VBD_STATE_INIT_WAIT;
+    b->script_waits = is_our_script(xsc_batch_string(keys, KEY_SCRIPT));
     if (error < 0)
         vbd_back_finish(b, VBD_BACK_LOST);
     else if (why != NULL)
-        vbd_back_fail(b, why);
+        vbd_back_fail(b, why, false);
     else
         open_storage(b, keys);
     xsc_batch_free(keys);

@@ -11,12 +11,20 @@ static void write_key(struct vbd_back *b, const char *key, const char *value)
     (void)xsc_batch_add_key(b->batch, XSC_OP_WRITE, b->back_path, key, value);
 }
 
-static void write_state(struct vbd_back *b, enum vbd_state state)
+static void remove_key(struct vbd_back *b, const char *dir, const char *key)
+{
+    (void)xsc_batch_add_key(b->batch, XSC_OP_RM, dir, key, NULL);
+    xsc_batch_may_miss(b->batch, true);
+}
+
+static void write_state(struct vbd_back *b, enum vbd_state state, enum vbd_phase phase)
 {
     char digit[2] = {(char)('0' + (int)state), '\0'};
 
     write_key(b, "state", digit);
-    b->published = state;
+    b->writes_state = true;
+    b->next_state = state;
+    b->next_phase = phase;
 }
 
 static void write_error(struct vbd_back *b, const char *why)
@@ -25,30 +33,72 @@ static void write_error(struct vbd_back *b, const char *why)
     b->wrote_error = true;
 }
 
+static void clear_error(struct vbd_back *b)
+{
+    remove_key(b, b->back_path, "hotplug-error");
+    if (b->wrote_error)
+        remove_key(b, b->error_path, "error");
+    b->wrote_error = false;
+}
+
+/* Before the commit: an order of the toolstack to close, given meanwhile, must not be written over.
+ */
+static int still_ours(void *ctx, struct xsc_batch *batch)
+{
+    const struct vbd_back *b = ctx;
+    enum vbd_state now = vbd_state_parse(xsc_batch_string(batch, 0));
+    bool asked = now != b->published && (now == VBD_STATE_CLOSING || now == VBD_STATE_CLOSED);
+
+    if (!b->writes_state || !asked || b->next_state == VBD_STATE_CLOSED)
+        return 0;
+    return now == VBD_STATE_CLOSING && b->next_state == VBD_STATE_CLOSING ? 0 : -ESTALE;
+}
+
 /* Begins b->batch, which fails with ENOENT when the device is gone. False: the device is over. */
 static bool begin(struct vbd_back *b)
 {
     if (!vbd_back_begin(b, XSC_BATCH_TRANSACTION))
         return false;
+    b->next_state = b->published;
+    b->next_phase = b->phase;
+    b->writes_state = false;
+    b->then = NULL;
     (void)xsc_batch_add_key(b->batch, XSC_OP_READ, b->back_path, "state", NULL);
     xsc_batch_may_miss(b->batch, false);
+    xsc_batch_then(b->batch, still_ours);
     return true;
+}
+
+static void done(struct vbd_back *b)
+{
+    b->failures = 0;
+    b->published = b->next_state;
+    b->phase = b->next_phase;
+    if (b->then != NULL)
+        b->then(b);
+    else
+        vbd_back_settle(b, true); /* both sides may have moved while this was written */
 }
 
 static void published(void *ctx, struct xsc_batch *batch, int error)
 {
     struct vbd_back *b = ctx;
+    bool final = error == 0 || error == -ENOENT || error == -ESTALE || vbd_back_is_lost(error);
 
+    if (!final && vbd_back_may_retry(b) && xsc_batch_submit(batch, published, b) == 0)
+        return;
     b->batch = NULL;
-    if (error < 0 && error != -ENOENT)
+    if (!final)
         vbd_back_log(b, VBD_LOG_ERROR, "cannot write to xenstore: ", xsc_batch_why(batch), NULL);
     xsc_batch_free(batch);
-    if (error == -ENOENT)
+    if (error == 0)
+        done(b);
+    else if (error == -ENOENT)
         vbd_back_finish(b, VBD_BACK_REMOVED);
-    else if (error == -ECONNRESET || error == -ENOTCONN || error == -ECANCELED)
-        vbd_back_finish(b, VBD_BACK_LOST);
+    else if (error == -ESTALE)
+        vbd_back_settle(b, true);
     else
-        vbd_back_settle(b, true); /* both sides may have moved while this was written */
+        vbd_back_finish(b, VBD_BACK_LOST);
 }
 
 static void commit(struct vbd_back *b)
@@ -70,9 +120,11 @@ void vbd_back_offer_keys(struct vbd_back *b)
         return;
     for (size_t i = 0; i < n; i++)
         write_key(b, keys[i].name, keys[i].value);
+    clear_error(b);
+    remove_key(b, b->back_path, "vbdkit-lost");
+    remove_key(b, b->back_path, "vbdkit-parked");
     write_key(b, "hotplug-status", "connected");
-    write_state(b, VBD_STATE_INIT_WAIT);
-    b->phase = VBD_PHASE_WAITING;
+    write_state(b, VBD_STATE_INIT_WAIT, VBD_PHASE_WAITING);
     vbd_back_log(b, VBD_LOG_INFO, disk->direct ? "offered, direct" : "offered, through the cache",
                  b->read_only ? ", read-only" : "", NULL);
     commit(b);
@@ -82,51 +134,48 @@ void vbd_back_publish_state(struct vbd_back *b, enum vbd_state state, enum vbd_p
 {
     if (!begin(b))
         return;
-    if (state == VBD_STATE_CONNECTED) {
-        (void)xsc_batch_add_key(b->batch, XSC_OP_RM, b->back_path, "vbdkit-parked", NULL);
-        xsc_batch_may_miss(b->batch, true);
-    }
-    write_state(b, state);
-    b->phase = then;
-    vbd_back_log(b, VBD_LOG_INFO, vbd_phase_name(then), NULL);
+    if (state == VBD_STATE_CONNECTED)
+        clear_error(b);
+    write_state(b, state, then);
+    if (then != b->phase || state == VBD_STATE_CONNECTED)
+        vbd_back_log(b, VBD_LOG_INFO, vbd_phase_name(then), NULL);
     commit(b);
 }
 
 /* Where block-vbdkit waits, InitWait lets it report the error to xl and end the attachment.
  * Otherwise Closing tells the front that nothing will come. */
-void vbd_back_fail(struct vbd_back *b, const char *why)
+void vbd_back_fail(struct vbd_back *b, const char *why, bool lost)
 {
     vbd_back_log(b, VBD_LOG_ERROR, why, NULL);
+    b->phase = VBD_PHASE_FAILED;
     if (!begin(b))
         return;
     write_key(b, "hotplug-error", why);
     write_key(b, "hotplug-status", "error");
+    if (lost)
+        write_key(b, "vbdkit-lost", "1");
     write_error(b, why);
-    write_state(b, b->script_waits ? VBD_STATE_INIT_WAIT : VBD_STATE_CLOSING);
-    b->phase = VBD_PHASE_FAILED;
+    if (!b->adopts) /* a guest that is parked stays so, until its image can be opened again */
+        write_state(b, b->fresh && b->script_waits ? VBD_STATE_INIT_WAIT : VBD_STATE_CLOSING,
+                    VBD_PHASE_FAILED);
+    b->adopts = false;
     commit(b);
 }
 
 void vbd_back_refuse(struct vbd_back *b, const char *why)
 {
     vbd_back_log(b, VBD_LOG_ERROR, why, NULL);
+    b->phase = VBD_PHASE_CLOSING;
     if (!begin(b))
         return;
     write_error(b, why);
-    write_state(b, VBD_STATE_CLOSING);
-    b->phase = VBD_PHASE_CLOSING;
+    write_state(b, VBD_STATE_CLOSING, VBD_PHASE_CLOSING);
     commit(b);
 }
 
-static void marked(void *ctx, struct xsc_batch *batch, int error)
+static void parked(struct vbd_back *b)
 {
-    struct vbd_back *b = ctx;
-
-    b->batch = NULL;
-    xsc_batch_free(batch);
-    if (error < 0)
-        vbd_back_log(b, VBD_LOG_WARNING, "could not mark the parked device in xenstore", NULL);
-    vbd_back_finish(b, error < 0 ? VBD_BACK_LOST : VBD_BACK_PARKED);
+    vbd_back_finish(b, VBD_BACK_PARKED);
 }
 
 void vbd_back_mark_parked(struct vbd_back *b)
@@ -134,7 +183,17 @@ void vbd_back_mark_parked(struct vbd_back *b)
     if (!begin(b))
         return;
     write_key(b, "vbdkit-parked", "1");
-    vbd_back_submit(b, marked);
+    b->then = parked;
+    commit(b);
+}
+
+void vbd_back_unpark(struct vbd_back *b)
+{
+    if (!begin(b))
+        return;
+    remove_key(b, b->back_path, "vbdkit-parked");
+    b->then = vbd_back_connect;
+    commit(b);
 }
 
 /* Nobody waits for the answer: the node is ours, and the device is gone. */

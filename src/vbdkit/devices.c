@@ -20,7 +20,7 @@ struct devices {
     char base[VBD_PATH_MAX]; /* /local/domain/N/backend/CLASS */
     struct xsc_watch *watch;
     struct device *first;
-    bool parking;
+    bool parking, failed;
 };
 
 /* --- one device --- */
@@ -34,15 +34,37 @@ static struct device **find(struct devices *d, unsigned domid, uint32_t vdev)
     return at;
 }
 
+static void scan(struct devices *d, const char *dir);
+
+static void complain(const struct devices *d, const char *subject, const char *text)
+{
+    const struct vbd_log *log = &d->config.platform->log;
+
+    if (log->write != NULL)
+        log->write(log->ctx, VBD_LOG_ERROR, subject, text);
+}
+
+/* A device of the same name may have been made while the old one finished: its events came to a
+ * device that was still known. */
+static void look_again(struct devices *d, unsigned domid)
+{
+    char dir[VBD_PATH_MAX + 16];
+
+    (void)snprintf(dir, sizeof dir, "%s/%u", d->base, domid);
+    if (!d->parking)
+        scan(d, dir);
+}
+
 static void ended(void *ctx, struct vbd_back *back, enum vbd_back_end end)
 {
     struct device *device = ctx;
     struct devices *d = device->devices;
     struct device **at = find(d, device->domid, device->vdev);
 
-    (void)end;
     *at = device->next;
     vbd_back_free(back);
+    if (end == VBD_BACK_REMOVED)
+        look_again(d, device->domid);
     free(device);
 }
 
@@ -61,12 +83,15 @@ static void add(struct devices *d, unsigned domid, uint32_t vdev)
         *find(d, domid, vdev) != NULL)
         return;
     device = calloc(1, sizeof *device);
-    if (device == NULL)
+    if (device == NULL) {
+        complain(d, d->base, "no memory for a device");
         return;
+    }
     *device = (struct device){.next = d->first, .devices = d, .domid = domid, .vdev = vdev};
     config.ctx = device;
     if (vbd_back_run(d->config.platform, d->config.x, &config, &device->back) < 0) {
         free(device);
+        complain(d, d->base, "a device could not be begun");
         return;
     }
     d->first = device;
@@ -92,13 +117,14 @@ struct scan {
     char dir[VBD_PATH_MAX + 16];
 };
 
-static void scan(struct devices *d, const char *dir);
-
 /* A directory's children: domains below the base, devices below a domain. */
 static void scanned(void *ctx, const struct xsc_reply *reply)
 {
     struct scan *s = ctx;
     const char *at = reply->data;
+
+    if (reply->error < 0 && reply->error != -ENOENT && reply->error != -ECANCELED)
+        complain(s->devices, s->dir, "xenstore does not list this directory: devices are missed");
 
     for (size_t left = reply->error == 0 ? reply->len : 0; left > 0;) {
         size_t size = strlen(at) + 1;
@@ -145,6 +171,16 @@ static void changed(void *ctx, const char *path)
         scan(d, path);
 }
 
+static void watching(void *ctx, const struct xsc_reply *reply)
+{
+    struct devices *d = ctx;
+
+    if (reply->error == 0 || reply->error == -ECANCELED)
+        return;
+    complain(d, d->base, "xenstore refused to watch this directory");
+    d->failed = true;
+}
+
 int devices_new(const struct devices_config *config, struct devices **ret)
 {
     struct devices *d = calloc(1, sizeof *d);
@@ -155,7 +191,8 @@ int devices_new(const struct devices_config *config, struct devices **ret)
     d->config = *config;
     (void)snprintf(d->base, sizeof d->base, "/local/domain/%u/backend/%.32s", config->domid,
                    config->backend_class);
-    r = xsc_watch_add(config->x, d->base, changed, d, (struct xsc_completion){0}, &d->watch);
+    r = xsc_watch_add(config->x, d->base, changed, d,
+                      (struct xsc_completion){.done = watching, .ctx = d}, &d->watch);
     if (r < 0) {
         free(d);
         return r;
@@ -184,6 +221,11 @@ void devices_park(struct devices *d)
 bool devices_all_ended(const struct devices *d)
 {
     return d->first == NULL;
+}
+
+bool devices_failed(const struct devices *d)
+{
+    return d->failed;
 }
 
 void devices_free(struct devices *d)

@@ -24,7 +24,8 @@ struct serve {
     struct control *control;
     int signals;
     bool stopping;
-    bool lost; /* xenstore is gone: finish, and fail */
+    bool lost;   /* xenstore is gone */
+    bool failed; /* finish, and end with a failure */
     /* options */
     const char *backend_class, *xenstore;
     char control_at[CONTROL_PATH_MAX];
@@ -195,10 +196,14 @@ static void take_signal(struct serve *s)
  */
 static void process_xenstore(struct serve *s)
 {
-    if (s->lost || xsc_client_process(s->tool.client) == 0)
+    bool well = s->lost || xsc_client_process(s->tool.client) == 0;
+
+    if (well && !devices_failed(s->devices))
         return;
-    s->lost = true;
-    (void)tool_fail("serve", "%s", xsc_why(xsc_client_session(s->tool.client)));
+    if (!well)
+        (void)tool_fail("serve", "%s", xsc_why(xsc_client_session(s->tool.client)));
+    s->lost = s->lost || !well;
+    s->failed = true;
     stop(s);
 }
 
@@ -220,7 +225,7 @@ static int serve(struct serve *s)
             control_answer(s->control, s->devices);
         process_xenstore(s);
     }
-    return s->lost ? EXIT_FAILED : EXIT_OK;
+    return s->failed ? EXIT_FAILED : EXIT_OK;
 }
 
 int serve_main(int argc, char **argv)

@@ -25,6 +25,8 @@ int devices_new(const struct devices_config *config, struct devices **ret);
 void devices_park(struct devices *d);
 /* True when no back is left. */
 bool devices_all_ended(const struct devices *d);
+/* True when devices can't be found: the watch was refused. */
+bool devices_failed(const struct devices *d);
 void devices_free(struct devices *d);
 /* All devices with their counters, as a new JSON object. */
 json_object *devices_json(const struct devices *d);

@@ -2,11 +2,12 @@
  * close without Closing, some come back after Closed, some vanish. */
 #include "xenbus/lifecycle.h"
 
-/* The toolstack writes the backend's own state to ask for an end: Closing, or Closed to force it.
- */
+/* The toolstack asks for an end by online=0, and by writing the backend's own state: Closing, or
+ * Closed to force it. */
 static bool asked_to_close(const struct vbd_view *v)
 {
-    return v->back != v->published && (v->back == VBD_STATE_CLOSING || v->back == VBD_STATE_CLOSED);
+    return !v->online || (v->back != v->published &&
+                          (v->back == VBD_STATE_CLOSING || v->back == VBD_STATE_CLOSED));
 }
 
 static bool front_is_ready(const struct vbd_view *v)
@@ -20,6 +21,15 @@ static bool front_has_closed(const struct vbd_view *v)
            v->front == VBD_STATE_INITIALISING;
 }
 
+/* A front that an earlier daemon connected is looked after first, whatever was asked. */
+static enum vbd_step when_opening(const struct vbd_view *v)
+{
+    bool connected = v->front == VBD_STATE_CONNECTED || v->front == VBD_STATE_CLOSING;
+
+    return !connected && (!v->online || v->front == VBD_STATE_CLOSED) ? VBD_STEP_CLOSED
+                                                                      : VBD_STEP_OFFER;
+}
+
 static enum vbd_step when_waiting(const struct vbd_view *v)
 {
     if (asked_to_close(v) || v->front == VBD_STATE_CLOSING || v->front == VBD_STATE_CLOSED)
@@ -27,13 +37,23 @@ static enum vbd_step when_waiting(const struct vbd_view *v)
     return front_is_ready(v) ? VBD_STEP_CONNECT : VBD_STEP_NONE;
 }
 
-/* Asked to close, a connected back only waits: the front has seen the Closing as well and decides
- * when. Closed is an order. */
+/* Asked to close, a connected back waits: the front has seen the Closing as well and decides when.
+ * A front in Closing may still use its disk, until it is Closed. Closed from the toolstack is an
+ * order. */
 static enum vbd_step when_connected(const struct vbd_view *v)
 {
-    if (front_has_closed(v) || v->front == VBD_STATE_CLOSING)
+    if (front_has_closed(v) || (v->back == VBD_STATE_CLOSED && v->back != v->published))
         return VBD_STEP_CLOSE;
-    return asked_to_close(v) && v->back == VBD_STATE_CLOSED ? VBD_STEP_CLOSE : VBD_STEP_NONE;
+    return v->front == VBD_STATE_CLOSING && v->published != VBD_STATE_CLOSING ? VBD_STEP_CLOSING
+                                                                              : VBD_STEP_NONE;
+}
+
+/* A toolstack that writes Closing over Closed waits for Closed again. */
+static enum vbd_step when_closed(const struct vbd_view *v)
+{
+    if (v->back == VBD_STATE_CLOSING)
+        return VBD_STEP_CLOSED;
+    return v->online && v->front == VBD_STATE_INITIALISING ? VBD_STEP_OFFER : VBD_STEP_NONE;
 }
 
 static enum vbd_step when_failed(const struct vbd_view *v)
@@ -41,9 +61,9 @@ static enum vbd_step when_failed(const struct vbd_view *v)
     bool front_left = v->published == VBD_STATE_CLOSING &&
                       (v->front == VBD_STATE_CLOSED || v->front == VBD_STATE_UNKNOWN);
 
-    if (v->published == VBD_STATE_CLOSED)
+    if (v->published == VBD_STATE_CLOSED && v->back == VBD_STATE_CLOSED)
         return VBD_STEP_NONE;
-    return asked_to_close(v) || !v->online || front_left ? VBD_STEP_CLOSED : VBD_STEP_NONE;
+    return asked_to_close(v) || front_left ? VBD_STEP_CLOSED : VBD_STEP_NONE;
 }
 
 static bool serves_nobody(enum vbd_phase phase)
@@ -59,7 +79,7 @@ enum vbd_step vbd_next_step(enum vbd_phase phase, const struct vbd_view *v)
         return VBD_STEP_REMOVE;
     switch (phase) {
     case VBD_PHASE_OPENING:
-        return VBD_STEP_OFFER;
+        return when_opening(v);
     case VBD_PHASE_WAITING:
         return when_waiting(v);
     case VBD_PHASE_CONNECTED:
@@ -67,7 +87,7 @@ enum vbd_step vbd_next_step(enum vbd_phase phase, const struct vbd_view *v)
     case VBD_PHASE_CLOSING:
         return front_has_closed(v) || v->back == VBD_STATE_CLOSED ? VBD_STEP_CLOSED : VBD_STEP_NONE;
     case VBD_PHASE_CLOSED:
-        return v->online && v->front == VBD_STATE_INITIALISING ? VBD_STEP_OFFER : VBD_STEP_NONE;
+        return when_closed(v);
     case VBD_PHASE_FAILED:
         return when_failed(v);
     }

@@ -30,6 +30,7 @@ enum vbd_step {
     VBD_STEP_NONE,
     VBD_STEP_OFFER,   /* publish the keys and InitWait */
     VBD_STEP_CONNECT, /* read the front's keys, map, serve, publish Connected */
+    VBD_STEP_CLOSING, /* publish Closing, and go on serving */
     VBD_STEP_CLOSE,   /* finish what was taken, give the ring back, publish Closing */
     VBD_STEP_CLOSED,  /* publish Closed */
     VBD_STEP_REMOVE,  /* remove the nodes: there is no guest, and its toolstack has left them */

@@ -22,6 +22,7 @@ static int refuse(struct vbd_text *why, enum vbd_front_key key, const char *valu
         vbd_text_str(why, "\" ");
     }
     vbd_text_str(why, objection);
+    vbd_text_make_printable(why->at);
     return -EINVAL;
 }
 

@@ -17,6 +17,9 @@ struct xsc_watch {
     xsc_watch_fn *fired; /* NULL once removed */
     void *ctx;
     struct xsc_request *removal; /* NULL once queued */
+    struct xsc_completion set;   /* the user's, until it has been called */
+    bool answered;               /* the request that sets it is over */
+    bool dead;                   /* removed after the loss, before that */
 };
 
 enum {
@@ -52,6 +55,28 @@ static void watch_free(struct xsc_watch *watch)
     x->watches.slots[watch->slot] = NULL;
     vbd_free(x->allocator, watch->removal);
     vbd_free(x->allocator, watch);
+}
+
+static void complete_set(struct xsc_watch *watch, const struct xsc_reply *reply)
+{
+    struct xsc_completion c = watch->set;
+
+    watch->set = (struct xsc_completion){0};
+    if (c.done != NULL)
+        c.done(c.ctx, reply);
+    if (c.release != NULL)
+        c.release(c.ctx);
+}
+
+static void was_set(void *ctx, const struct xsc_reply *reply)
+{
+    struct xsc_watch *watch = ctx;
+
+    watch->answered = true;
+    if (watch->dead)
+        watch_free(watch);
+    else
+        complete_set(watch, reply);
 }
 
 static void removed(void *ctx, const struct xsc_reply *reply)
@@ -127,20 +152,25 @@ int xsc_watch_add(struct xsc *x, const char *path, xsc_watch_fn *fired, void *ct
     }
     watch->fired = fired;
     watch->ctx = ctx;
-    xsc_request_queue(x, set, completion);
+    watch->set = completion;
+    xsc_request_queue(x, set, (struct xsc_completion){.done = was_set, .ctx = watch});
     *ret = watch;
     return 0;
 }
 
 void xsc_watch_remove(struct xsc_watch *watch)
 {
+    struct xsc_reply cancelled = {.error = -ECANCELED, .error_name = "", .data = ""};
     struct xsc_request *removal;
 
     if (watch == NULL)
         return;
     watch->fired = NULL;
+    complete_set(watch, &cancelled);
     if (watch->x->lost) {
-        watch_free(watch);
+        watch->dead = true;
+        if (watch->answered)
+            watch_free(watch);
         return;
     }
     removal = watch->removal;
