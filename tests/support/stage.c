@@ -60,6 +60,18 @@ void stage_free(struct stage *s)
     free(s);
 }
 
+int stage_set_up(void **state)
+{
+    *state = stage_new();
+    return 0;
+}
+
+int stage_tear_down(void **state)
+{
+    stage_free(*state);
+    return 0;
+}
+
 static int64_t now_ms(void)
 {
     struct timespec t;
@@ -320,6 +332,19 @@ struct vbd_back *stage_run(struct stage *s, uint32_t vdev)
     return back;
 }
 
+bool stage_has_ended(void *stage)
+{
+    return ((struct stage *)stage)->ended > 0;
+}
+
+void stage_remove_device(struct stage *s, uint32_t vdev)
+{
+    assert_int_equal(stage_destroy(s, vdev), 0);
+    assert_true(stage_wait(s, stage_has_ended, s));
+    assert_int_equal(s->last_end, VBD_BACK_REMOVED);
+    s->ended = 0;
+}
+
 /* --- the front --- */
 
 void stage_front(struct stage *s, struct handfront *f, uint32_t vdev, unsigned pages, uint32_t port,
@@ -342,6 +367,15 @@ void stage_front(struct stage *s, struct handfront *f, uint32_t vdev, unsigned p
     stage_write(s, front_key(vdev, "event-channel"), number);
     stage_write(s, front_key(vdev, "protocol"), "x86_64-abi");
     stage_write(s, front_key(vdev, "state"), state);
+}
+
+void stage_connect(struct stage *s, struct handfront *f, uint32_t vdev, unsigned pages,
+                   uint32_t port)
+{
+    stage_expect(s, back_key(vdev, "state"), "2");
+    stage_front(s, f, vdev, pages, port, "3");
+    stage_expect(s, back_key(vdev, "state"), "4");
+    stage_write(s, front_key(vdev, "state"), "4");
 }
 
 int16_t stage_request(struct stage *s, struct handfront *f, const struct hand_request *r)

@@ -23,6 +23,9 @@ struct stage {
     enum vbd_back_end last_end;
 };
 
+/* For cmocka: a stage in *state. */
+int stage_set_up(void **state);
+int stage_tear_down(void **state);
 /* Aborts where the stage can't be set. */
 struct stage *stage_new(void);
 void stage_free(struct stage *s);
@@ -43,6 +46,10 @@ int stage_create(struct stage *s, uint32_t vdev, const char *params, bool read_o
 int stage_request_close(struct stage *s, uint32_t vdev);
 int stage_force_close(struct stage *s, uint32_t vdev);
 int stage_destroy(struct stage *s, uint32_t vdev);
+/* Destroys the nodes and waits for the back to end as removed. */
+void stage_remove_device(struct stage *s, uint32_t vdev);
+/* A condition for stage_wait: some back has ended. */
+bool stage_has_ended(void *stage);
 /* Runs a back for the device. */
 struct vbd_back *stage_run(struct stage *s, uint32_t vdev);
 /* The same on another platform; NULL when it did not even begin. */
@@ -55,6 +62,9 @@ const char *front_key(uint32_t vdev, const char *key);
 /* The front's part: shares a ring of `pages` pages, writes its keys and `state`. */
 void stage_front(struct stage *s, struct handfront *f, uint32_t vdev, unsigned pages, uint32_t port,
                  const char *state);
+/* The whole of it: waits for the offer, shares a ring, and is Connected with the back. */
+void stage_connect(struct stage *s, struct handfront *f, uint32_t vdev, unsigned pages,
+                   uint32_t port);
 /* Sends a request and waits for its answer: the status, or fails the test. */
 int16_t stage_request(struct stage *s, struct handfront *f, const struct hand_request *r);
 

@@ -20,23 +20,6 @@ enum {
     DATA = 1024 /* a guest page */
 };
 
-static int set_up(void **state)
-{
-    *state = stage_new();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    stage_free(*state);
-    return 0;
-}
-
-static bool has_ended(void *arg)
-{
-    return ((struct stage *)arg)->ended > 0;
-}
-
 static bool all_answered(void *arg)
 {
     struct handfront *f = arg;
@@ -44,7 +27,7 @@ static bool all_answered(void *arg)
     return __atomic_load_n(handfront_rsp_prod(f), __ATOMIC_ACQUIRE) == f->req_prod;
 }
 
-static bool both_have_ended(void *arg)
+static bool both_done(void *arg)
 {
     return ((struct stage *)arg)->ended == 2;
 }
@@ -78,23 +61,6 @@ static void use_disk(struct stage *s, struct handfront *f, int pattern)
     assert_memory_equal(in_file, sim_page(s->sim, DATA), SIM_PAGE);
 }
 
-static void connect_front(struct stage *s, struct handfront *f, uint32_t vdev, unsigned pages,
-                          uint32_t port)
-{
-    stage_expect(s, back_key(vdev, "state"), "2");
-    stage_front(s, f, vdev, pages, port, "3");
-    stage_expect(s, back_key(vdev, "state"), "4");
-    stage_write(s, front_key(vdev, "state"), "4");
-}
-
-static void remove_and_expect_end(struct stage *s, uint32_t vdev)
-{
-    assert_int_equal(stage_destroy(s, vdev), 0);
-    assert_true(stage_wait(s, has_ended, s));
-    assert_int_equal(s->last_end, VBD_BACK_REMOVED);
-    s->ended = 0;
-}
-
 static void test_a_device_is_offered_used_closed_and_removed(void **state)
 {
     struct stage *s = *state;
@@ -106,7 +72,7 @@ static void test_a_device_is_offered_used_closed_and_removed(void **state)
         stage_run(s, VDEV);
         stage_expect(s, back_key(VDEV, "sectors"), "2048");
         stage_expect(s, back_key(VDEV, "hotplug-status"), "connected");
-        connect_front(s, &f, VDEV, 1u << order, 3);
+        stage_connect(s, &f, VDEV, 1u << order, 3);
         use_disk(s, &f, 'a' + (int)order);
         assert_int_equal(stage_request_close(s, VDEV), 0);
         stage_write(s, front_key(VDEV, "state"), "5");
@@ -114,7 +80,7 @@ static void test_a_device_is_offered_used_closed_and_removed(void **state)
         stage_write(s, front_key(VDEV, "state"), "6");
         stage_expect(s, back_key(VDEV, "state"), "6");
         assert_int_equal(s->sim->mapped_pages, 0);
-        remove_and_expect_end(s, VDEV);
+        stage_remove_device(s, VDEV);
     }
     /* Directories that xenstore made on the way may stay: device/vbd, backend/vbd. */
     assert_in_range(stage_count(s, "/local/domain"), before, before + 4);
@@ -130,7 +96,7 @@ static void test_a_front_may_go_straight_to_connected(void **state)
     stage_run(s, VDEV);
     stage_expect(s, back_key(VDEV, "state"), "4");
     use_disk(s, &f, 'c');
-    remove_and_expect_end(s, VDEV);
+    stage_remove_device(s, VDEV);
 }
 
 static void test_a_front_that_closed_may_come_back(void **state)
@@ -141,14 +107,14 @@ static void test_a_front_that_closed_may_come_back(void **state)
     assert_int_equal(stage_create(s, VDEV, s->image, false), 0);
     stage_run(s, VDEV);
     for (int round = 0; round < 3; round++) {
-        connect_front(s, &f, VDEV, 1, 3);
+        stage_connect(s, &f, VDEV, 1, 3);
         use_disk(s, &f, 'r' + round);
         stage_write(s, front_key(VDEV, "state"), "6");
         stage_expect(s, back_key(VDEV, "state"), "6");
         stage_write(s, front_key(VDEV, "state"), "1");
     }
     stage_expect(s, back_key(VDEV, "state"), "2");
-    remove_and_expect_end(s, VDEV);
+    stage_remove_device(s, VDEV);
 }
 
 static int image_descriptors(const struct stage *s)
@@ -174,12 +140,12 @@ static void test_a_closed_device_lets_go_of_its_image(void **state)
 
     assert_int_equal(stage_create(s, VDEV, s->image, false), 0);
     stage_run(s, VDEV);
-    connect_front(s, &f, VDEV, 1, 3);
+    stage_connect(s, &f, VDEV, 1, 3);
     assert_int_equal(image_descriptors(s), 1);
     stage_write(s, front_key(VDEV, "state"), "6");
     stage_expect(s, back_key(VDEV, "state"), "6");
     assert_int_equal(image_descriptors(s), 0);
-    remove_and_expect_end(s, VDEV);
+    stage_remove_device(s, VDEV);
 }
 
 static void test_a_parked_device_is_picked_up_again(void **state)
@@ -190,17 +156,17 @@ static void test_a_parked_device_is_picked_up_again(void **state)
 
     assert_int_equal(stage_create(s, VDEV, s->image, false), 0);
     vbd_back_park(stage_run(s, VDEV)); /* before it did anything */
-    assert_true(stage_wait(s, has_ended, s));
+    assert_true(stage_wait(s, stage_has_ended, s));
     for (int round = 0; round < 3; round++) {
         struct vbd_back *back = stage_run(s, VDEV);
 
         if (round == 0)
-            connect_front(s, &f, VDEV, 1, 3);
+            stage_connect(s, &f, VDEV, 1, 3);
         stage_expect(s, back_key(VDEV, "vbdkit-parked"), NULL);
         use_disk(s, &f, 'p' + round);
         s->ended = 0;
         vbd_back_park(back);
-        assert_true(stage_wait(s, has_ended, s));
+        assert_true(stage_wait(s, stage_has_ended, s));
         assert_int_equal(s->last_end, VBD_BACK_PARKED);
         assert_int_equal(s->sim->mapped_pages + s->sim->bound_ports, 0);
         stage_expect(s, back_key(VDEV, "state"), "4");
@@ -215,7 +181,7 @@ static void test_a_parked_device_is_picked_up_again(void **state)
     sim_send(s->sim, 3);
     assert_true(stage_wait(s, all_answered, &f));
     s->ended = 0;
-    remove_and_expect_end(s, VDEV);
+    stage_remove_device(s, VDEV);
 }
 
 static void test_a_daemon_that_died_is_not_taken_for_parked(void **state)
@@ -229,7 +195,7 @@ static void test_a_daemon_that_died_is_not_taken_for_parked(void **state)
     stage_run(s, VDEV);
     stage_expect(s, back_key(VDEV, "hotplug-status"), "error");
     stage_expect(s, back_key(VDEV, "state"), "5");
-    remove_and_expect_end(s, VDEV);
+    stage_remove_device(s, VDEV);
 }
 
 /* Each bad image, with what the toolstack is told. */
@@ -250,7 +216,7 @@ static void test_bad_images_are_told_and_touch_no_other_device(void **state)
 
     assert_int_equal(stage_create(s, OTHER, s->image, false), 0);
     stage_run(s, OTHER);
-    connect_front(s, &f, OTHER, 1, 3);
+    stage_connect(s, &f, OTHER, 1, 3);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char path[128], *error, *node;
 
@@ -272,14 +238,14 @@ static void test_bad_images_are_told_and_touch_no_other_device(void **state)
         assert_string_equal(error, node);
         free(error);
         free(node);
-        remove_and_expect_end(s, VDEV);
+        stage_remove_device(s, VDEV);
         stage_expect(s, "/local/domain/0/error/backend/vbd/5/51712", NULL);
         use_disk(s, &f, 'i' + (int)i);
         if (cases[i].size >= 0)
             unlink(path);
     }
     assert_non_null(strstr(s->log, "dom5/vbd-51712: params: cannot open"));
-    remove_and_expect_end(s, OTHER);
+    stage_remove_device(s, OTHER);
 }
 
 static void test_with_a_hotplug_script_the_script_hears_of_the_error(void **state)
@@ -294,7 +260,7 @@ static void test_with_a_hotplug_script_the_script_hears_of_the_error(void **stat
     stage_write(s, back_key(VDEV, "online"), "0");
     stage_write(s, back_key(VDEV, "state"), "5");
     stage_expect(s, back_key(VDEV, "state"), "6");
-    remove_and_expect_end(s, VDEV);
+    stage_remove_device(s, VDEV);
 }
 
 static void test_a_read_only_disk_refuses_writes(void **state)
@@ -306,11 +272,11 @@ static void test_a_read_only_disk_refuses_writes(void **state)
 
     assert_int_equal(stage_create(s, VDEV, s->image, true), 0);
     stage_run(s, VDEV);
-    connect_front(s, &f, VDEV, 1, 3);
+    stage_connect(s, &f, VDEV, 1, 3);
     stage_expect(s, back_key(VDEV, "info"), "4");
     assert_int_equal(stage_request(s, &f, &write), -1);
     assert_int_equal(stage_request(s, &f, &read), 0);
-    remove_and_expect_end(s, VDEV);
+    stage_remove_device(s, VDEV);
 }
 
 static void test_odd_front_keys_close_that_device_with_a_sentence(void **state)
@@ -341,9 +307,9 @@ static void test_odd_front_keys_close_that_device_with_a_sentence(void **state)
         stage_expect(s, back_key(VDEV, "state"), "6");
         stage_remove(s, front_key(VDEV, "ring-page-order"));
         stage_write(s, front_key(VDEV, "state"), "1");
-        connect_front(s, &f, VDEV, 1, 3);
+        stage_connect(s, &f, VDEV, 1, 3);
         use_disk(s, &f, 'k' + (int)i);
-        remove_and_expect_end(s, VDEV);
+        stage_remove_device(s, VDEV);
     }
 }
 
@@ -356,16 +322,16 @@ static void test_a_broken_ring_closes_that_device_only(void **state)
     assert_int_equal(stage_create(s, OTHER, s->image, false), 0);
     stage_run(s, VDEV);
     stage_run(s, OTHER);
-    connect_front(s, &f, VDEV, 1, 3);
-    connect_front(s, &other, OTHER, 1, 4);
+    stage_connect(s, &f, VDEV, 1, 3);
+    stage_connect(s, &other, OTHER, 1, 4);
     *handfront_req_prod(&f) = 0x7fffffff;
     sim_send(s->sim, 3);
     stage_expect(s, back_key(VDEV, "state"), "5");
     use_disk(s, &other, 'b');
     stage_write(s, front_key(VDEV, "state"), "6");
     stage_expect(s, back_key(VDEV, "state"), "6");
-    remove_and_expect_end(s, VDEV);
-    remove_and_expect_end(s, OTHER);
+    stage_remove_device(s, VDEV);
+    stage_remove_device(s, OTHER);
 }
 
 static void test_a_guest_that_vanishes_leaves_nothing(void **state)
@@ -375,7 +341,7 @@ static void test_a_guest_that_vanishes_leaves_nothing(void **state)
 
     assert_int_equal(stage_create(s, VDEV, s->image, false), 0);
     stage_run(s, VDEV);
-    connect_front(s, &f, VDEV, 4, 3);
+    stage_connect(s, &f, VDEV, 4, 3);
     for (unsigned i = 0; i < 64; i++) {
         struct hand_request r = page_request(s, 1, i, i * 8, DATA + i);
 
@@ -386,7 +352,7 @@ static void test_a_guest_that_vanishes_leaves_nothing(void **state)
     stage_remove(s, "/local/domain/5/device");
     stage_expect(s, back_key(VDEV, "state"), "6");
     assert_int_equal(s->sim->mapped_pages + s->sim->bound_ports, 0);
-    remove_and_expect_end(s, VDEV);
+    stage_remove_device(s, VDEV);
 }
 
 static void test_what_is_left_of_a_guest_that_is_gone_is_removed(void **state)
@@ -398,13 +364,13 @@ static void test_what_is_left_of_a_guest_that_is_gone_is_removed(void **state)
     assert_int_equal(stage_create(s, OTHER, "/nonexistent", false), 0);
     stage_run(s, VDEV);
     stage_run(s, OTHER);
-    connect_front(s, &f, VDEV, 1, 3);
+    stage_connect(s, &f, VDEV, 1, 3);
     stage_expect(s, back_key(OTHER, "hotplug-status"), "error");
     stage_remove(s, "/local/domain/5/device"); /* as libxl does it: devices first */
     stage_expect(s, back_key(VDEV, "state"), "6");
     stage_remove(s, "/local/domain/5");
     stage_expect(s, "/local/domain/0/backend/vbd/5", NULL);
-    assert_true(stage_wait(s, both_have_ended, s));
+    assert_true(stage_wait(s, both_done, s));
     assert_int_equal(s->last_end, VBD_BACK_REMOVED);
 }
 
@@ -415,11 +381,11 @@ static void test_a_forced_close_does_not_ask_the_guest(void **state)
 
     assert_int_equal(stage_create(s, VDEV, s->image, false), 0);
     stage_run(s, VDEV);
-    connect_front(s, &f, VDEV, 1, 3);
+    stage_connect(s, &f, VDEV, 1, 3);
     assert_int_equal(stage_force_close(s, VDEV), 0);
     stage_expect(s, back_key(VDEV, "state"), "6");
     stage_expect(s, front_key(VDEV, ""), NULL);
-    remove_and_expect_end(s, VDEV);
+    stage_remove_device(s, VDEV);
 }
 
 static void test_a_front_that_flaps_its_state_costs_nothing(void **state)
@@ -429,7 +395,7 @@ static void test_a_front_that_flaps_its_state_costs_nothing(void **state)
 
     assert_int_equal(stage_create(s, VDEV, s->image, false), 0);
     stage_run(s, VDEV);
-    connect_front(s, &f, VDEV, 1, 3);
+    stage_connect(s, &f, VDEV, 1, 3);
     for (int i = 0; i < 500; i++) {
         static const char *const states[] = {"4", "7", "8", "2", "99", "", "x", "5", "6", "1", "3"};
 
@@ -438,9 +404,9 @@ static void test_a_front_that_flaps_its_state_costs_nothing(void **state)
     stage_write(s, front_key(VDEV, "state"), "6");
     stage_expect(s, back_key(VDEV, "state"), "6");
     stage_write(s, front_key(VDEV, "state"), "1");
-    connect_front(s, &f, VDEV, 1, 3);
+    stage_connect(s, &f, VDEV, 1, 3);
     use_disk(s, &f, 'f');
-    remove_and_expect_end(s, VDEV);
+    stage_remove_device(s, VDEV);
 }
 
 static void test_a_lost_xenstore_ends_the_back_and_gives_everything_back(void **state)
@@ -451,11 +417,11 @@ static void test_a_lost_xenstore_ends_the_back_and_gives_everything_back(void **
 
     assert_int_equal(stage_create(s, VDEV, s->image, false), 0);
     back = stage_run(s, VDEV);
-    connect_front(s, &f, VDEV, 1, 3);
+    stage_connect(s, &f, VDEV, 1, 3);
     use_disk(s, &f, 'l');
     xsc_disconnected(xsc_client_session(s->devices), "the test cut it");
     vbd_back_park(back);
-    assert_true(stage_wait(s, has_ended, s));
+    assert_true(stage_wait(s, stage_has_ended, s));
     assert_int_equal(s->last_end, VBD_BACK_LOST);
     assert_int_equal(s->sim->mapped_pages + s->sim->bound_ports, 0);
 }
@@ -510,7 +476,7 @@ static void test_memory_that_fails_at_any_point_is_survived(void **state)
             stage_front(s, &f, VDEV, 1, 3, "3");
             assert_true(stage_wait(s, has_settled, &connected));
             assert_int_equal(stage_destroy(s, VDEV), 0);
-            assert_true(stage_wait(s, has_ended, s));
+            assert_true(stage_wait(s, stage_has_ended, s));
             s->ended = 0;
         }
         (void)stage_destroy(s, VDEV);
@@ -536,7 +502,7 @@ static void test_the_toolstack_hears_what_is_wrong(void **state)
 
 int main(void)
 {
-#define LIFE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define LIFE(test) cmocka_unit_test_setup_teardown(test, stage_set_up, stage_tear_down)
     const struct CMUnitTest tests[] = {
         LIFE(test_a_device_is_offered_used_closed_and_removed),
         LIFE(test_a_front_may_go_straight_to_connected),

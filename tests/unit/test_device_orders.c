@@ -13,31 +13,6 @@
 
 enum { VDEV = 51712, DATA = 1024 };
 
-static int set_up(void **state)
-{
-    *state = stage_new();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    stage_free(*state);
-    return 0;
-}
-
-static bool has_ended(void *arg)
-{
-    return ((struct stage *)arg)->ended > 0;
-}
-
-static void connect_front(struct stage *s, struct handfront *f)
-{
-    stage_expect(s, back_key(VDEV, "state"), "2");
-    stage_front(s, f, VDEV, 1, 3, "3");
-    stage_expect(s, back_key(VDEV, "state"), "4");
-    stage_write(s, front_key(VDEV, "state"), "4");
-}
-
 static void read_once(struct stage *s, struct handfront *f, uint64_t id)
 {
     struct hand_request r = {
@@ -46,18 +21,11 @@ static void read_once(struct stage *s, struct handfront *f, uint64_t id)
     assert_int_equal(stage_request(s, f, &r), 0);
 }
 
-static void remove_and_expect_end(struct stage *s)
-{
-    assert_int_equal(stage_destroy(s, VDEV), 0);
-    assert_true(stage_wait(s, has_ended, s));
-    s->ended = 0;
-}
-
 static void park(struct stage *s, struct vbd_back *back)
 {
     s->ended = 0;
     vbd_back_park(back);
-    assert_true(stage_wait(s, has_ended, s));
+    assert_true(stage_wait(s, stage_has_ended, s));
     s->ended = 0;
 }
 
@@ -70,7 +38,7 @@ static void test_a_front_in_closing_is_still_served(void **state)
 
     assert_int_equal(stage_create(s, VDEV, s->image, false), 0);
     stage_run(s, VDEV);
-    connect_front(s, &f);
+    stage_connect(s, &f, VDEV, 1, 3);
     assert_int_equal(stage_request_close(s, VDEV), 0);
     stage_write(s, front_key(VDEV, "state"), "5");
     stage_expect(s, back_key(VDEV, "state"), "5");
@@ -78,7 +46,7 @@ static void test_a_front_in_closing_is_still_served(void **state)
         read_once(s, &f, id);
     stage_write(s, front_key(VDEV, "state"), "6");
     stage_expect(s, back_key(VDEV, "state"), "6");
-    remove_and_expect_end(s);
+    stage_remove_device(s, VDEV);
 }
 
 static void test_a_front_in_closing_is_picked_up_too(void **state)
@@ -89,7 +57,7 @@ static void test_a_front_in_closing_is_picked_up_too(void **state)
 
     assert_int_equal(stage_create(s, VDEV, s->image, false), 0);
     back = stage_run(s, VDEV);
-    connect_front(s, &f);
+    stage_connect(s, &f, VDEV, 1, 3);
     assert_int_equal(stage_request_close(s, VDEV), 0);
     stage_write(s, front_key(VDEV, "state"), "5");
     stage_expect(s, back_key(VDEV, "state"), "5");
@@ -99,7 +67,7 @@ static void test_a_front_in_closing_is_picked_up_too(void **state)
     stage_expect(s, back_key(VDEV, "state"), "5");
     stage_write(s, front_key(VDEV, "state"), "6");
     stage_expect(s, back_key(VDEV, "state"), "6");
-    remove_and_expect_end(s);
+    stage_remove_device(s, VDEV);
 }
 
 /* A daemon died, the next one said so; none after it may guess, until the front begins anew. */
@@ -125,11 +93,11 @@ static void no_later_daemon_guesses(struct stage *s, const char *script, const c
     stage_write(s, front_key(VDEV, "state"), "6");
     stage_expect(s, back_key(VDEV, "state"), "6");
     stage_write(s, front_key(VDEV, "state"), "1");
-    connect_front(s, &f);
+    stage_connect(s, &f, VDEV, 1, 3);
     stage_expect(s, back_key(VDEV, "vbdkit-lost"), NULL);
     stage_expect(s, back_key(VDEV, "hotplug-error"), NULL);
     read_once(s, &f, 1);
-    remove_and_expect_end(s);
+    stage_remove_device(s, VDEV);
 }
 
 static void test_no_later_daemon_guesses(void **state)
@@ -155,7 +123,7 @@ static void test_a_request_to_close_outlives_a_restart(void **state)
     assert_int_equal(stage_request_close(s, VDEV), 0);
     stage_run(s, VDEV);
     stage_expect(s, back_key(VDEV, "state"), "6");
-    remove_and_expect_end(s);
+    stage_remove_device(s, VDEV);
 }
 
 static struct stage *opening;
@@ -191,7 +159,7 @@ static void test_a_request_to_close_while_opening_is_not_overwritten(void **stat
                      0);
     stage_write(s, back_key(VDEV, "online"), "0");
     stage_expect(s, back_key(VDEV, "state"), "6");
-    remove_and_expect_end(s);
+    stage_remove_device(s, VDEV);
 }
 
 /* A daemon killed while the mark is there and requests are taken would leave "whole" on a ring that
@@ -216,7 +184,7 @@ static void test_the_parked_mark_goes_before_requests_are_taken(void **state)
 
     assert_int_equal(stage_create(s, VDEV, s->image, false), 0);
     back = stage_run(s, VDEV);
-    connect_front(s, &f);
+    stage_connect(s, &f, VDEV, 1, 3);
     park(s, back);
     stage_expect(s, back_key(VDEV, "vbdkit-parked"), "1");
     real_bind = s->sim->seam.bind;
@@ -225,7 +193,7 @@ static void test_the_parked_mark_goes_before_requests_are_taken(void **state)
     stage_run(s, VDEV);
     read_once(s, &f, 1);
     assert_false(mark_at_bind);
-    remove_and_expect_end(s);
+    stage_remove_device(s, VDEV);
 }
 
 static void test_a_parked_guest_waits_for_its_image(void **state)
@@ -238,7 +206,7 @@ static void test_a_parked_guest_waits_for_its_image(void **state)
     (void)snprintf(away, sizeof away, "%s.away", s->image);
     assert_int_equal(stage_create(s, VDEV, s->image, false), 0);
     back = stage_run(s, VDEV);
-    connect_front(s, &f);
+    stage_connect(s, &f, VDEV, 1, 3);
     park(s, back);
     assert_int_equal(rename(s->image, away), 0);
     back = stage_run(s, VDEV);
@@ -248,7 +216,7 @@ static void test_a_parked_guest_waits_for_its_image(void **state)
     assert_int_equal(rename(away, s->image), 0);
     stage_run(s, VDEV);
     read_once(s, &f, 1);
-    remove_and_expect_end(s);
+    stage_remove_device(s, VDEV);
 }
 
 static void test_a_guest_cannot_write_lines_into_the_log(void **state)
@@ -266,7 +234,7 @@ static void test_a_guest_cannot_write_lines_into_the_log(void **state)
     assert_null(strstr(s->log, "\n<3>"));
     assert_null(strchr(s->log, '\x1b'));
     assert_non_null(strstr(s->log, "protocol: \"x?<3>dom9"));
-    remove_and_expect_end(s);
+    stage_remove_device(s, VDEV);
 }
 
 static void test_closing_over_closed_is_answered(void **state)
@@ -280,12 +248,12 @@ static void test_closing_over_closed_is_answered(void **state)
     stage_expect(s, back_key(VDEV, "state"), "6");
     stage_write(s, back_key(VDEV, "state"), "5");
     stage_expect(s, back_key(VDEV, "state"), "6");
-    remove_and_expect_end(s);
+    stage_remove_device(s, VDEV);
 }
 
 int main(void)
 {
-#define ORDER(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define ORDER(test) cmocka_unit_test_setup_teardown(test, stage_set_up, stage_tear_down)
     const struct CMUnitTest tests[] = {
         ORDER(test_a_front_in_closing_is_still_served),
         ORDER(test_a_front_in_closing_is_picked_up_too),
