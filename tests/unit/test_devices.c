@@ -74,9 +74,7 @@ static void hold_a_request(struct stage *s, struct handfront *f)
     struct hand_request r = {
         .op = 1, .count = 1, .id = 1, .segments = {{sim_grant(s->sim, DATA, false), 0, 7}}};
 
-    real_copy = s->sim->seam.copy;
-    s->sim->seam.copy = slow_copy;
-    held = 1;
+    __atomic_store_n(&held, 1, __ATOMIC_SEQ_CST);
     handfront_put(f, &r);
     if (handfront_push(f))
         sim_send(s->sim, f->port);
@@ -90,6 +88,8 @@ static void test_a_device_made_again_while_the_old_one_finishes_is_served(void *
     struct handfront f;
 
     (void)state;
+    real_copy = s->sim->seam.copy;
+    s->sim->seam.copy = slow_copy;
     assert_int_equal(stage_create(s, VDEV, s->image, false), 0);
     stage_expect(s, back_key(VDEV, "state"), "2");
     stage_front(s, &f, VDEV, 1, 3, "3");
