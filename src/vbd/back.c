@@ -159,9 +159,10 @@ static void looked(void *ctx, struct xsc_batch *batch, int error)
     if (view.front != b->front)
         vbd_back_log(b, VBD_LOG_DEBUG, "frontend is ", vbd_state_name(view.front), NULL);
     b->front = view.front;
-    /* What the toolstack found written here is not an order: a new daemon takes it as its own. */
-    if (b->phase == VBD_PHASE_OPENING)
+    /* What is found at first is not an order: a new daemon takes it as its own. */
+    if (!b->has_looked)
         b->published = view.published = view.back;
+    b->has_looked = true;
     carry_out(b, vbd_next_step(b->phase, &view));
 }
 

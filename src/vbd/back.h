@@ -48,6 +48,7 @@ struct vbd_back {
     unsigned failures;                /* of xenstore, one after the other */
     enum vbd_state front;             /* as last seen */
     bool busy, again;
+    bool has_looked;   /* the states were read once */
     bool park;         /* vbd_back_park was called */
     bool fresh;        /* no front was ever connected, as far as the states tell */
     bool adopts;       /* connecting to the ring that an earlier daemon parked */

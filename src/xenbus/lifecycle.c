@@ -26,8 +26,8 @@ static enum vbd_step when_opening(const struct vbd_view *v)
 {
     bool connected = v->front == VBD_STATE_CONNECTED || v->front == VBD_STATE_CLOSING;
 
-    return !connected && (!v->online || v->front == VBD_STATE_CLOSED) ? VBD_STEP_CLOSED
-                                                                      : VBD_STEP_OFFER;
+    return !connected && (asked_to_close(v) || v->front == VBD_STATE_CLOSED) ? VBD_STEP_CLOSED
+                                                                             : VBD_STEP_OFFER;
 }
 
 static enum vbd_step when_waiting(const struct vbd_view *v)
