@@ -49,7 +49,6 @@ struct vbd_queue {
     struct vbd_channel *storage; /* between begin and end */
 
     struct vbd_slot *slots;
-    void *slots_memory;            /* slots, aligned to cache lines inside */
     void *buffers;                 /* what was allocated; slots point into it */
     struct vbd_grant_copy *pieces; /* room for one batch of all slots */
     struct vbd_io **batch;         /* likewise for the storage */

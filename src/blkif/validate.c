@@ -58,17 +58,3 @@ enum vbd_verdict vbd_validate(const struct vbd_request *request, const struct vb
         return VBD_REQUEST_UNKNOWN_OP;
     }
 }
-
-const char *vbd_verdict_name(enum vbd_verdict verdict)
-{
-    static const char *const names[VBD_VERDICTS] = {
-        [VBD_REQUEST_OK] = "ok",
-        [VBD_REQUEST_UNKNOWN_OP] = "unknown-operation",
-        [VBD_REQUEST_SEGMENT_COUNT] = "segment-count",
-        [VBD_REQUEST_SEGMENT_RANGE] = "segment-range",
-        [VBD_REQUEST_PAST_END] = "past-end",
-        [VBD_REQUEST_READ_ONLY] = "read-only",
-    };
-
-    return names[verdict];
-}

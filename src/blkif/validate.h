@@ -12,20 +12,18 @@ struct vbd_disk_limits {
     bool read_only;
 };
 
-/* Why a request is refused; each reason has a counter and a name. */
+/* Why a request is refused; told apart for the answer. */
 enum vbd_verdict {
     VBD_REQUEST_OK,
     VBD_REQUEST_UNKNOWN_OP, /* answered with VBD_STATUS_NOT_SUPPORTED; the rest with _ERROR */
     VBD_REQUEST_SEGMENT_COUNT,
     VBD_REQUEST_SEGMENT_RANGE,
     VBD_REQUEST_PAST_END,
-    VBD_REQUEST_READ_ONLY,
-    VBD_VERDICTS
+    VBD_REQUEST_READ_ONLY
 };
 
 /* Judges a request; on VBD_REQUEST_OK *ret_bytes is the length of its data (0 for a flush). */
 enum vbd_verdict vbd_validate(const struct vbd_request *request, const struct vbd_disk_limits *disk,
                               uint32_t *ret_bytes);
-const char *vbd_verdict_name(enum vbd_verdict verdict);
 
 #endif
