@@ -37,7 +37,8 @@ enum xsc_op {
     XSC_OP_RM = 13,
     XSC_OP_SET_PERMS = 14,
     XSC_OP_WATCH_EVENT = 15,
-    XSC_OP_ERROR = 16
+    XSC_OP_ERROR = 16,
+    XSC_OP_IS_INTRODUCED = 17
 };
 
 /* Limits of the protocol, in bytes without the terminating NUL. */

@@ -110,6 +110,18 @@ VBD_API int xsc_get_perms(struct xsc_handle *h, const char *path, struct xsc_per
 VBD_API int xsc_set_perms(struct xsc_handle *h, const char *path,
                           const struct xsc_permission *perms, size_t count);
 
+/* Domains, for toolstacks: only domain 0 may make these calls, others are answered -EACCES. Errors:
+ * those of the operations above. */
+
+/* INTRODUCE: tells xenstored of a domain, the frame number of its store page, and the port that it
+ * offers to xenstored's domain. */
+VBD_API int xsc_introduce(struct xsc_handle *h, unsigned domid, unsigned long frame, uint32_t port);
+/* RELEASE: xenstored lets go of a domain's ring; its nodes stay. -ENOENT, or -EINVAL: there is no
+ * such domain there. */
+VBD_API int xsc_release(struct xsc_handle *h, unsigned domid);
+/* IS_DOMAIN_INTRODUCED: whether xenstored knows the domain. Any domain may ask. */
+VBD_API int xsc_is_introduced(struct xsc_handle *h, unsigned domid, bool *ret);
+
 /* A queue of watch events for one user of the client, bounded. */
 struct xsc_queue;
 struct xsc_event {

@@ -19,7 +19,10 @@ struct control {
 
 void control_path(const char *backend_class, char path[CONTROL_PATH_MAX])
 {
-    (void)snprintf(path, CONTROL_PATH_MAX, "/run/vbdkit/%.32s.sock", backend_class);
+    const char *folder = getenv("VBDKIT_RUNDIR");
+
+    (void)snprintf(path, CONTROL_PATH_MAX, "%.64s/%.32s.sock",
+                   folder != NULL ? folder : "/run/vbdkit", backend_class);
 }
 
 static void make_parent(const char *path)

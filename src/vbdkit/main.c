@@ -14,6 +14,7 @@ static const struct {
     {"detach", detach_main, "take a disk from a guest"},
     {"list", list_main, "list disks and their states"},
     {"stat", stat_main, "show the counters of a running daemon"},
+    {"hyperless", hyperless_main, "run Xen programs on a machine without Xen"},
 };
 
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
@@ -22,7 +23,7 @@ static void help(FILE *to)
 {
     (void)fprintf(to, "usage: vbdkit COMMAND [OPTION]...\n\n");
     for (int i = 0; i < COMMANDS; i++)
-        (void)fprintf(to, "  %-8s %s\n", commands[i].name, commands[i].help);
+        (void)fprintf(to, "  %-9s %s\n", commands[i].name, commands[i].help);
     (void)fprintf(to, "\nEach command has a manual page, such as vbdkit-serve(8), and --help.\n");
 }
 

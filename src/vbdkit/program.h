@@ -18,6 +18,7 @@ int attach_main(int argc, char **argv);
 int detach_main(int argc, char **argv);
 int list_main(int argc, char **argv);
 int stat_main(int argc, char **argv);
+int hyperless_main(int argc, char **argv);
 
 /* --- tool.c: the tools around the daemon --- */
 

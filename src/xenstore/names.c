@@ -24,6 +24,7 @@ static const struct vbd_name operations[] = {
     {"transaction start", XSC_OP_TRANSACTION_START},
     {"transaction end", XSC_OP_TRANSACTION_END},
     {"introduce", XSC_OP_INTRODUCE},
+    {"isintroduced", XSC_OP_IS_INTRODUCED},
     {"release", XSC_OP_RELEASE},
     {"getdomainpath", XSC_OP_GET_DOMAIN_PATH},
     {"write", XSC_OP_WRITE},

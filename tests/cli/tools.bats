@@ -3,7 +3,7 @@ bats_require_minimum_version 1.5.0
 # The command line without Xen, against the real xenstored: usage, messages, and the toolstack's side.
 
 in_xenstore() { # runs a shell script beside a fresh xenstored in which dom0 and a guest "web" exist
-  "$WITH_XENSTORED" "$PRELOAD" sh -c "
+  "$WITH_XENSTORED" "$VBDKIT" c sh -c "
     xenstore-write /local/domain/0/domid 0 /local/domain/0/name Domain-0 /local/domain/4/name web
     domid() { :; }
     xenstore-write domid 0 2>/dev/null
