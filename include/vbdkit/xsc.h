@@ -38,7 +38,16 @@ enum xsc_op {
     XSC_OP_SET_PERMS = 14,
     XSC_OP_WATCH_EVENT = 15,
     XSC_OP_ERROR = 16,
-    XSC_OP_IS_INTRODUCED = 17
+    XSC_OP_IS_INTRODUCED = 17,
+    XSC_OP_RESUME_DOMAIN = 18,
+    XSC_OP_SET_TARGET = 19,
+    XSC_OP_RESET_WATCHES = 21,
+    XSC_OP_DIRECTORY_PART = 22,
+    XSC_OP_GET_FEATURE = 23, /* these four: Xen's development head, 2026 */
+    XSC_OP_SET_FEATURE = 24,
+    XSC_OP_GET_QUOTA = 25,
+    XSC_OP_SET_QUOTA = 26,
+    XSC_OP_RESTRICT = 128 /* as oxenstored numbered it; refused by the daemons of today */
 };
 
 /* Limits of the protocol, in bytes without the terminating NUL. */
@@ -69,8 +78,9 @@ struct xsc_completion {
     void (*release)(void *ctx);
 };
 
-/* One request. `path` (may be "") is sent with its NUL, then value_len bytes of value as they are.
- */
+/* One request. `path` is sent with its NUL, then value_len bytes of value as they are. A path may
+ * be
+ * "", or NULL for an operation that names none: then the value is all there is. */
 struct xsc_call {
     enum xsc_op op;
     uint32_t tx; /* transaction id, 0 outside of one */
@@ -91,6 +101,12 @@ VBD_API struct xsc *xsc_free(struct xsc *x);
  * -ENOTCONN the connection was lost, -ENOMEM. */
 VBD_API int xsc_submit(struct xsc *x, const struct xsc_call *call,
                        struct xsc_completion completion);
+
+/* DIRECTORY, however large: the answer's data are the names, each with its NUL. What exceeds a
+ * message is read in parts, and from the start again when it changes meanwhile. -E2BIG: the server
+ * has no parts. -EAGAIN: it never stood still. Errors: as xsc_submit. */
+VBD_API int xsc_list(struct xsc *x, uint32_t tx, const char *path,
+                     struct xsc_completion completion);
 
 /* Gives the session bytes that the transport read, in any pieces.
  * Errors: -EPROTO the server broke the protocol: all calls complete with -ECONNRESET, and every
@@ -125,16 +141,38 @@ VBD_API const char *xsc_why(const struct xsc *x);
 /* How many calls wait for their answer; a client that is idle has none. */
 VBD_API size_t xsc_pending(const struct xsc *x);
 
-/* A watch: `fired` is called with the changed path each time the server reports one. The server
- * fires each new watch once by itself. Bounded by nature: nothing is queued for it. */
+/* Ends a session's connection in order, as before a domain is saved or xenstored is replaced: open
+ * transactions and requests that were made are waited for, watches are cancelled, new requests
+ * outside of transactions are kept. `done` is called once: with 0 when nothing is under way any
+ * more; -ECONNRESET the connection was lost first; -ECANCELED xsc_resume or xsc_free came first.
+ * While suspended, a lost connection is not noticed, and nothing is asked to be written.
+ * Errors: -EBUSY suspended already, -ENOTCONN. */
+VBD_API int xsc_suspend(struct xsc *x, void (*done)(void *ctx, int error), void *ctx);
+/* Goes on after xsc_suspend, or after the connection was lost: every watch is set again, and told
+ * by `fired` with a NULL path that it may have missed changes; then what was kept is sent.
+ * `new_connection` says that the transport was opened anew. Errors: -ENOMEM, and nothing has
+ * changed. */
+VBD_API int xsc_resume(struct xsc *x, bool new_connection);
+/* True from the moment that xsc_suspend's `done` was called with 0 until xsc_resume. */
+VBD_API bool xsc_is_suspended(const struct xsc *x);
+
+/* A watch: `fired` is called with the changed path each time the server reports one; a NULL path
+ * says, after xsc_resume, that changes may have been missed. The server fires each new watch once
+ * by itself. Bounded by nature: nothing is queued for it. */
 struct xsc_watch;
 typedef void xsc_watch_fn(void *ctx, const char *path);
+enum { XSC_DEPTH_ALL = -1 };
 
 /* Sets a watch on `path` (or "@introduceDomain", "@releaseDomain") with a token of its own; any
  * number may watch one path. `completion` gets the server's answer. The watch must be removed, also
  * when the server refused it. Errors: as xsc_submit. */
 VBD_API int xsc_watch_add(struct xsc *x, const char *path, xsc_watch_fn *fired, void *ctx,
                           struct xsc_completion completion, struct xsc_watch **ret);
+/* The same for changes at most `depth` levels below the path: 0 for the node alone, XSC_DEPTH_ALL
+ * for all. Servers before Xen's development head of 2026 answer -EINVAL to any other depth. */
+VBD_API int xsc_watch_add_depth(struct xsc *x, const char *path, int depth, xsc_watch_fn *fired,
+                                void *ctx, struct xsc_completion completion,
+                                struct xsc_watch **ret);
 /* Ends a watch: `fired` is not called again and the pointer is dead. A completion that has not been
  * called is called with -ECANCELED before this returns. Never fails; NULL is fine. */
 VBD_API void xsc_watch_remove(struct xsc_watch *watch);
@@ -167,6 +205,12 @@ VBD_API void xsc_batch_may_miss(struct xsc_batch *b, bool may);
  * before the end or the commit: it may look at them and add calls, which are then made too (in the
  * same transaction), or return -errno to fail the batch. It is called once a try. */
 VBD_API void xsc_batch_then(struct xsc_batch *b, int (*more)(void *ctx, struct xsc_batch *b));
+
+/* Lets the commit of a transaction travel with its calls instead of waiting for their answers: a
+ * round trip less. Only for calls that this domain is sure to be allowed: when one fails all the
+ * same, the batch ends with its error, but the others have been committed. Has no effect where
+ * xsc_batch_then was used. */
+VBD_API void xsc_batch_commit_at_once(struct xsc_batch *b, bool at_once);
 
 /* Sends the batch. `done` is called once with 0 or the first error (-EAGAIN when a transaction
  * still conflicted after XSC_BATCH_TRIES); a failed transaction changed nothing.

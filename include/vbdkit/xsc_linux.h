@@ -30,6 +30,31 @@ struct xsc_client;
 VBD_API int xsc_client_open(const char *address, struct xsc_client **ret, struct vbd_error *why);
 /* Uses a connected, bidirectional descriptor, which the client then owns (also on failure). */
 VBD_API int xsc_client_adopt(int fd, struct xsc_client **ret);
+/* Uses a domain's own ring page, for a program that is its domain's kernel. The calls of `port` run
+ * with the client locked; page and port stay the caller's and must outlive the client.
+ * Errors: -EINVAL the port is none, -ENOMEM. */
+struct xsc_ring_port {
+    size_t struct_size; /* sizeof(struct xsc_ring_port) */
+    void *ctx;
+    int wait_fd;                   /* polls readable while an event waits */
+    int (*notify)(void *ctx);      /* sends an event to xenstored */
+    bool (*take_event)(void *ctx); /* takes a waiting event, lets the next one in; must not block */
+};
+VBD_API int xsc_client_open_ring(void *page, const struct xsc_ring_port *port,
+                                 struct xsc_client **ret);
+/* Suspends the session (see xsc_suspend): returns when all that was asked for is answered, every
+ * transaction has ended and every watch is cancelled. Calls of other threads then wait. The
+ * connection may be closed by the other side meanwhile. timeout_ms < 0 waits for ever. Errors:
+ * -ETIMEDOUT, and everything goes on as before; -EBUSY, -ENOTCONN, -ECONNRESET, -EDEADLK. */
+VBD_API int xsc_client_suspend(struct xsc_client *c, int timeout_ms, struct vbd_error *why);
+/* Connects anew, at an address as in xsc_client_open, and goes on (see xsc_resume): after
+ * xsc_client_suspend, or when the connection was lost, in which case the calls that were under way
+ * have failed. Queues get a rescan; waits run their function again. The descriptor of
+ * xsc_client_fd is another one afterwards. Errors: as xsc_client_open, -EDEADLK. */
+VBD_API int xsc_client_resume(struct xsc_client *c, const char *address, struct vbd_error *why);
+/* The same after xsc_client_suspend with the connection there is. Errors: -ENOTCONN it was lost
+ * before, -ENOMEM, -EDEADLK. */
+VBD_API int xsc_client_continue(struct xsc_client *c);
 /* Ends the session (see xsc_free) and closes the connection. No thread may be inside a call, and
  * its queues have been freed. Returns NULL. */
 VBD_API struct xsc_client *xsc_client_close(struct xsc_client *c);
@@ -72,12 +97,47 @@ enum { XSC_TRANSACTION_TRIES = 100 };
 VBD_API int xsc_transaction(struct xsc_client *c, xsc_handle_fn *fn, void *arg,
                             struct vbd_error *why);
 
+/* How a transaction is tried. Begin with a copy of xsc_transaction_defaults. */
+struct xsc_transaction_options {
+    size_t struct_size;        /* sizeof(struct xsc_transaction_options) */
+    unsigned tries;            /* at least 1 */
+    unsigned first_pause_us;   /* after the third conflict; doubled from then on */
+    unsigned longest_pause_us; /* but never more than this */
+    /* The commit is sent with the writes of xsc_write_later, not after their answers: a round trip
+     * less. When one of them is refused all the same, the call fails with its error, but the rest
+     * has been committed. */
+    bool commit_at_once;
+};
+VBD_API const struct xsc_transaction_options *xsc_transaction_defaults(void);
+/* xsc_transaction with options (NULL: the defaults). Errors also: -EINVAL for options that are
+ * none.
+ */
+VBD_API int xsc_transaction_with(struct xsc_client *c,
+                                 const struct xsc_transaction_options *options, xsc_handle_fn *fn,
+                                 void *arg, struct vbd_error *why);
+
 /* Runs fn, which may answer -EAGAIN for "not yet": it is run again when a node that it read, listed
  * or asked the permissions of has changed. timeout_ms < 0 waits for ever. The watches that this
  * needs are gone when it returns. Errors: fn's, -ETIMEDOUT, -ENOTCONN, -EDEADLK, and the
  * server's. */
 VBD_API int xsc_wait(struct xsc_client *c, int timeout_ms, xsc_handle_fn *fn, void *arg,
                      struct vbd_error *why);
+
+/* Cancels waits from another thread, or from a callback. One may be used by several waits, and
+ * stays cancelled. Free it when no wait uses it any more. */
+struct xsc_cancel;
+VBD_API int xsc_cancel_new(struct xsc_client *c, struct xsc_cancel **ret);
+VBD_API void xsc_cancel(struct xsc_cancel *cancel);
+VBD_API struct xsc_cancel *xsc_cancel_free(struct xsc_cancel *cancel);
+
+struct xsc_wait_options {
+    size_t struct_size;        /* sizeof(struct xsc_wait_options) */
+    int timeout_ms;            /* negative: for ever */
+    struct xsc_cancel *cancel; /* may be NULL */
+};
+/* xsc_wait with options. Errors also: -ECANCELED; -EINVAL for options that are none. */
+VBD_API int xsc_wait_with(struct xsc_client *c, const struct xsc_wait_options *options,
+                          xsc_handle_fn *fn, void *arg, struct vbd_error *why);
 
 /* The sentence of the handle's last failed operation: operation, path, the server's word. */
 VBD_API const char *xsc_handle_why(const struct xsc_handle *h);
@@ -91,7 +151,10 @@ VBD_API const char *xsc_handle_why(const struct xsc_handle *h);
 VBD_API int xsc_read(struct xsc_handle *h, const char *path, char **ret, size_t *ret_len);
 /* WRITE: creates the node and its parents where they are missing. */
 VBD_API int xsc_write(struct xsc_handle *h, const char *path, const void *value, size_t len);
-/* DIRECTORY: the names of the children, in one allocation. -E2BIG when they exceed a message. */
+/* A WRITE that is not waited for: in a transaction it is sent with what follows, at the latest with
+ * the end, and a refusal fails the transaction there. Elsewhere it is xsc_write. */
+VBD_API int xsc_write_later(struct xsc_handle *h, const char *path, const void *value, size_t len);
+/* DIRECTORY: the names of the children, in one allocation, however many (see xsc_list). */
 VBD_API int xsc_directory(struct xsc_handle *h, const char *path, char ***ret, size_t *ret_count);
 /* MKDIR: does nothing when the node is there. */
 VBD_API int xsc_mkdir(struct xsc_handle *h, const char *path);
@@ -99,6 +162,20 @@ VBD_API int xsc_mkdir(struct xsc_handle *h, const char *path);
 VBD_API int xsc_rm(struct xsc_handle *h, const char *path);
 /* GET_DOMAIN_PATH: "/local/domain/N", whether that domain exists or not. */
 VBD_API int xsc_get_domain_path(struct xsc_handle *h, unsigned domid, char **ret);
+
+/* One of many nodes that are read or written in one go: the requests travel together. */
+struct xsc_item {
+    const char *path;
+    char *data; /* READ: malloc'ed, with a NUL behind; NULL on failure. WRITE: what to write */
+    size_t len;
+    int error; /* of this one: 0 or -errno */
+};
+/* READ of each item. Returns 0 when every item has its answer, a missing node being -ENOENT in its
+ * item; the first other error otherwise. Free each item's data in either case. */
+VBD_API int xsc_read_many(struct xsc_handle *h, struct xsc_item *items, size_t count);
+/* WRITE of each item, in order. Returns 0 or the first error; outside of a transaction the others
+ * have been written. */
+VBD_API int xsc_write_many(struct xsc_handle *h, struct xsc_item *items, size_t count);
 
 /* Permissions: the first entry names the owner and what everybody else may do. */
 struct xsc_permission {
@@ -122,12 +199,41 @@ VBD_API int xsc_release(struct xsc_handle *h, unsigned domid);
 /* IS_DOMAIN_INTRODUCED: whether xenstored knows the domain. Any domain may ask. */
 VBD_API int xsc_is_introduced(struct xsc_handle *h, unsigned domid, bool *ret);
 
+/* RESUME: xenstored forgets that the domain has shut down, as after a cancelled suspend. */
+VBD_API int xsc_resume_domain(struct xsc_handle *h, unsigned domid);
+/* SET_TARGET: domid may do what target may, as a device model needs it. */
+VBD_API int xsc_set_target(struct xsc_handle *h, unsigned domid, unsigned target);
+
+/* The server itself. A server without one of these answers -ENOSYS, and the sentence names it. */
+
+/* CONTROL (debug): the words of a command, such as {"check"}; its answer. */
+VBD_API int xsc_control(struct xsc_handle *h, const char *const *words, size_t count, char **ret,
+                        size_t *ret_len);
+/* RESTRICT: this connection may do what the domain may, and no more. Both daemons of Xen 4.17
+ * refuse
+ * (-ENOSYS): use a connection of the domain's own, its ring, or permissions, in its place. */
+VBD_API int xsc_restrict(struct xsc_handle *h, unsigned domid);
+/* RESET_WATCHES: ends every watch and transaction of this connection at the server, those of other
+ * users of the client too: for a kernel at its start. */
+VBD_API int xsc_reset_watches(struct xsc_handle *h);
+/* GET_FEATURE, SET_FEATURE: the bits of what a domain is offered (xenstore-ring.txt). domid < 0:
+ * what the server can do at all. Servers before Xen's development head of 2026: -ENOSYS. */
+VBD_API int xsc_get_features(struct xsc_handle *h, int domid, uint32_t *ret);
+VBD_API int xsc_set_features(struct xsc_handle *h, unsigned domid, uint32_t features);
+/* GET_QUOTA, SET_QUOTA: a quota such as "nodes" or "watches"; domid < 0: the default of new
+ * domains; 0 is no limit. Likewise. */
+VBD_API int xsc_get_quota(struct xsc_handle *h, int domid, const char *quota, uint32_t *ret);
+VBD_API int xsc_set_quota(struct xsc_handle *h, int domid, const char *quota, uint32_t value);
+/* GET_QUOTA without a name: the names of all quotas, separated by blanks. */
+VBD_API int xsc_quota_names(struct xsc_handle *h, char **ret);
+
 /* A queue of watch events for one user of the client, bounded. */
 struct xsc_queue;
 struct xsc_event {
     char *path;  /* what changed; NULL when rescan */
     char *token; /* the token given to xsc_watch; NULL when rescan */
-    bool rescan; /* events were dropped at the limit: read everything again */
+    bool rescan; /* events were dropped at the limit, or missed while the client was suspended or
+                  * its connection lost: read everything again */
 };
 /* Makes a queue for up to `limit` events. Errors: -EINVAL limit is 0, -ENOMEM. */
 VBD_API int xsc_queue_new(struct xsc_client *c, size_t limit, struct xsc_queue **ret);
@@ -136,6 +242,9 @@ VBD_API struct xsc_queue *xsc_queue_free(struct xsc_queue *q);
 /* Watches path; events carry token, any string. Errors: -EEXIST the queue has that pair. */
 VBD_API int xsc_watch(struct xsc_queue *q, const char *path, const char *token,
                       struct vbd_error *why);
+/* The same with a depth (see xsc_watch_add_depth). */
+VBD_API int xsc_watch_depth(struct xsc_queue *q, const char *path, const char *token, int depth,
+                            struct vbd_error *why);
 /* Ends a watch. Errors: -ENOENT the queue has no such pair. */
 VBD_API int xsc_unwatch(struct xsc_queue *q, const char *path, const char *token);
 /* Waits for the next event. timeout_ms < 0 waits for ever, 0 takes what has come. Errors:

@@ -36,6 +36,14 @@ static int init(struct xsc_client *c)
     return 0;
 }
 
+void xsc_client_use(struct xsc_client *c, const struct xsc_transport *transport)
+{
+    c->transport = *transport;
+    /* Linux sends a message's body from the file's own buffer after write() has returned, and the
+     * next write() changes that buffer: only an answer tells that a message is out. */
+    xsc_set_window(c->x, transport->kind == XSC_TRANSPORT_DEVICE ? 1 : 0);
+}
+
 static int client_on(struct xsc_transport transport, struct xsc_client **ret)
 {
     struct xsc_client *c = calloc(1, sizeof *c);
@@ -43,14 +51,10 @@ static int client_on(struct xsc_transport transport, struct xsc_client **ret)
 
     if (r < 0) {
         free(c);
-        (void)close(transport.fd);
+        xsc_transport_close(&transport);
         return r;
     }
-    c->transport = transport;
-    /* Linux sends a message's body from the file's own buffer after write() has returned, and the
-     * next write() changes that buffer: only an answer tells that a message is out. */
-    if (transport.device)
-        xsc_set_window(c->x, 1);
+    xsc_client_use(c, &transport);
     *ret = c;
     return 0;
 }
@@ -78,6 +82,14 @@ int xsc_client_adopt(int fd, struct xsc_client **ret)
     return client_on(transport, ret);
 }
 
+int xsc_client_open_ring(void *page, const struct xsc_ring_port *port, struct xsc_client **ret)
+{
+    struct xsc_transport transport;
+    int r = xsc_transport_ring(page, port, &transport);
+
+    return r < 0 ? r : client_on(transport, ret);
+}
+
 struct xsc_client *xsc_client_close(struct xsc_client *c)
 {
     if (c == NULL)
@@ -88,7 +100,7 @@ struct xsc_client *xsc_client_close(struct xsc_client *c)
     xsc_free(c->x);
     dispatching = NULL;
     xsc_client_unlock(c);
-    (void)close(c->transport.fd);
+    xsc_transport_close(&c->transport);
     (void)close(c->kick[0]);
     (void)close(c->kick[1]);
     (void)pthread_cond_destroy(&c->changed);
@@ -158,14 +170,22 @@ static int write_out(struct xsc_client *c)
     return r;
 }
 
+/* Only a socket can be polled for output. A suspended client wants nothing of its connection. */
+static short wanted(const struct xsc_client *c)
+{
+    bool output = c->transport.kind == XSC_TRANSPORT_SOCKET && xsc_wants_write(c->x);
+
+    return (short)(xsc_is_suspended(c->x) ? 0 : POLLIN | (output ? POLLOUT : 0));
+}
+
 short xsc_client_events(struct xsc_client *c)
 {
     short events;
 
     xsc_client_lock(c);
-    if (c->transport.device)
+    if (c->transport.kind != XSC_TRANSPORT_SOCKET)
         (void)write_out(c);
-    events = (short)(POLLIN | (xsc_wants_write(c->x) ? POLLOUT : 0));
+    events = wanted(c);
     xsc_client_unlock(c);
     return events;
 }
@@ -177,6 +197,22 @@ void xsc_client_flush(struct xsc_client *c)
      */
     if ((xsc_wants_write(c->x) || xsc_why(c->x)[0] != '\0') && c->has_reader)
         (void)!write(c->kick[1], "", 1);
+}
+
+void xsc_client_wake(struct xsc_client *c)
+{
+    (void)pthread_cond_broadcast(&c->changed);
+    if (c->has_reader)
+        (void)!write(c->kick[1], "", 1);
+}
+
+int xsc_client_go_on(struct xsc_client *c, bool new_connection)
+{
+    const struct xsc_client *before = begin_callbacks(c);
+    int r = xsc_resume(c->x, new_connection);
+
+    end_callbacks(c, before);
+    return r;
 }
 
 /* Feeds what one read brought (or its error) with the lock held. */
@@ -195,9 +231,35 @@ static int take_in(struct xsc_client *c, const void *buffer, long n)
     return r;
 }
 
-int xsc_client_process(struct xsc_client *c)
+/* Feeds what the ring holds, with the lock held. */
+static int take_ring(struct xsc_client *c)
+{
+    const struct xsc_client *before = begin_callbacks(c);
+    int r = xsc_transport_receive(&c->transport, c->x);
+
+    if (r < 0 && xsc_why(c->x)[0] == '\0')
+        lost(c, r);
+    end_callbacks(c, before);
+    return r;
+}
+
+/* Reads and feeds until there is no more, with the lock held. */
+static int read_all(struct xsc_client *c)
 {
     char buffer[16384];
+    int r = 0;
+
+    if (c->transport.kind == XSC_TRANSPORT_RING)
+        return take_ring(c);
+    for (long n = 1; r == 0 && n > 0;) {
+        n = xsc_transport_read(&c->transport, buffer, sizeof buffer);
+        r = take_in(c, buffer, n);
+    }
+    return r;
+}
+
+int xsc_client_process(struct xsc_client *c)
+{
     int r;
 
     if (xsc_client_in_callback(c))
@@ -205,10 +267,8 @@ int xsc_client_process(struct xsc_client *c)
     xsc_client_lock(c);
     r = xsc_why(c->x)[0] != '\0' ? -ENOTCONN : write_out(c);
     /* A reader among the blocking calls has the input; two would mix up the stream. */
-    for (long n = 1; r == 0 && n > 0 && !c->has_reader;) {
-        n = xsc_transport_read(&c->transport, buffer, sizeof buffer);
-        r = take_in(c, buffer, n);
-    }
+    if (r == 0 && !c->has_reader && !xsc_is_suspended(c->x))
+        r = read_all(c);
     if (r == 0)
         r = write_out(c); /* what the callbacks queued */
     xsc_client_unlock(c);
@@ -234,24 +294,37 @@ static int ms_until(int64_t deadline)
     return left < 0 ? 0 : (int)(left < 3600000 ? left : 3600000);
 }
 
+/* What the reader found, with the lock held again. */
+static void take_found(struct xsc_client *c, const void *buffer, long n, bool ring_event)
+{
+    if (xsc_is_suspended(c->x))
+        return;
+    if (ring_event)
+        (void)take_ring(c);
+    else
+        (void)take_in(c, buffer, n);
+    (void)write_out(c);
+}
+
 /* One turn as the reader: polls and reads unlocked. */
 static void read_for_all(struct xsc_client *c, int64_t deadline)
 {
     char buffer[16384], drop[64];
     struct pollfd fds[] = {
-        {.fd = c->transport.fd, .events = (short)(POLLIN | (xsc_wants_write(c->x) ? POLLOUT : 0))},
+        {.fd = xsc_is_suspended(c->x) ? -1 : c->transport.fd, .events = wanted(c)},
         {.fd = c->kick[0], .events = POLLIN}};
+    bool is_ring = c->transport.kind == XSC_TRANSPORT_RING, ready;
     long n = 0;
 
     c->has_reader = true;
     xsc_client_unlock(c);
-    if (poll(fds, 2, ms_until(deadline)) > 0 && (fds[0].revents & ~POLLOUT) != 0)
+    ready = poll(fds, 2, ms_until(deadline)) > 0 && (fds[0].revents & ~POLLOUT) != 0;
+    if (ready && !is_ring)
         n = xsc_transport_read(&c->transport, buffer, sizeof buffer);
     while (read(c->kick[0], drop, sizeof drop) > 0)
         ;
     xsc_client_lock(c);
-    (void)take_in(c, buffer, n);
-    (void)write_out(c);
+    take_found(c, buffer, n, ready && is_ring);
     c->has_reader = false;
     (void)pthread_cond_broadcast(&c->changed);
 }
@@ -277,7 +350,7 @@ int xsc_client_await(struct xsc_client *c, const bool *done, int64_t deadline)
             return -ETIMEDOUT;
         /* What has come by the deadline counts, so the last turn is taken at it. */
         over = deadline >= 0 && ms_until(deadline) == 0;
-        if (!c->has_reader)
+        if (!c->has_reader && !c->exchanging)
             read_for_all(c, deadline);
         else if (!over)
             wait_for_reader(c, deadline);

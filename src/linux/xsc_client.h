@@ -15,7 +15,8 @@ struct xsc_client {
     pthread_mutex_t lock;
     pthread_cond_t changed; /* callbacks ran, or the reader's place is free */
     bool has_reader;
-    int kick[2]; /* a pipe: wakes the reader to look at its events again */
+    bool exchanging; /* nobody may become the reader */
+    int kick[2];     /* a pipe: wakes the reader to look at its events again */
 };
 
 /* Waits, with the lock held and released meanwhile, until *done or the deadline (in ms of
@@ -23,6 +24,12 @@ struct xsc_client {
 int xsc_client_await(struct xsc_client *c, const bool *done, int64_t deadline);
 /* Writes what is queued; called with the lock held, after a submit. */
 void xsc_client_flush(struct xsc_client *c);
+/* Wakes whoever waits, the reader too, to look again. With the lock held. */
+void xsc_client_wake(struct xsc_client *c);
+/* xsc_resume, with the lock held; runs callbacks. */
+int xsc_client_go_on(struct xsc_client *c, bool new_connection);
+/* Takes a transport over. With the lock held. */
+void xsc_client_use(struct xsc_client *c, const struct xsc_transport *transport);
 /* True on a thread that runs one of the client's callbacks. */
 bool xsc_client_in_callback(const struct xsc_client *c);
 /* Now plus timeout_ms; negative when timeout_ms is. */

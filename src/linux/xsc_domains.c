@@ -44,3 +44,15 @@ int xsc_is_introduced(struct xsc_handle *h, unsigned domid, bool *ret)
     free(word);
     return 0;
 }
+
+int xsc_resume_domain(struct xsc_handle *h, unsigned domid)
+{
+    return call_domain(h, XSC_OP_RESUME_DOMAIN, domid, NULL, 0, NULL, NULL);
+}
+
+int xsc_set_target(struct xsc_handle *h, unsigned domid, unsigned target)
+{
+    unsigned long numbers[] = {target};
+
+    return call_domain(h, XSC_OP_SET_TARGET, domid, numbers, 1, NULL, NULL);
+}

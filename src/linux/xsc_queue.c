@@ -18,6 +18,7 @@ struct queue_watch {
     struct xsc_queue *queue;
     struct xsc_watch *watch;
     char *path, *token;
+    int depth;
     bool setting; /* xsc_watch waits for the server's word; only it may end the watch */
 };
 
@@ -91,7 +92,8 @@ static void fired(void *ctx, const char *path)
 {
     struct queue_watch *w = ctx;
     struct xsc_queue *q = w->queue;
-    struct queued *e = !q->overflow && q->count < q->limit ? calloc(1, sizeof *e) : NULL;
+    bool take = path != NULL && !q->overflow && q->count < q->limit; /* NULL: some were missed */
+    struct queued *e = take ? calloc(1, sizeof *e) : NULL;
 
     q->ready = true;
     if (e != NULL) {
@@ -140,9 +142,10 @@ static struct queue_watch *find(struct xsc_queue *q, const char *path, const cha
 static int set(struct xsc_queue *q, struct queue_watch *w, struct watch_answer *a)
 {
     struct xsc_completion completion = {.done = watch_answered, .ctx = a};
-    int r = w->path == NULL || w->token == NULL
-                ? -ENOMEM
-                : xsc_watch_add(q->client->x, w->path, fired, w, completion, &w->watch);
+    int r =
+        w->path == NULL || w->token == NULL
+            ? -ENOMEM
+            : xsc_watch_add_depth(q->client->x, w->path, w->depth, fired, w, completion, &w->watch);
 
     if (r < 0)
         return r;
@@ -154,6 +157,12 @@ static int set(struct xsc_queue *q, struct queue_watch *w, struct watch_answer *
 }
 
 int xsc_watch(struct xsc_queue *q, const char *path, const char *token, struct vbd_error *why)
+{
+    return xsc_watch_depth(q, path, token, XSC_DEPTH_ALL, why);
+}
+
+int xsc_watch_depth(struct xsc_queue *q, const char *path, const char *token, int depth,
+                    struct vbd_error *why)
 {
     struct watch_answer a = {0};
     struct queue_watch *w;
@@ -168,6 +177,7 @@ int xsc_watch(struct xsc_queue *q, const char *path, const char *token, struct v
     w->queue = q;
     w->path = strdup(path);
     w->token = strdup(token);
+    w->depth = depth;
     xsc_client_lock(q->client);
     if (find(q, path, token) != NULL) {
         r = -EEXIST;

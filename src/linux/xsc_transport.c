@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "linux/error.h"
+#include "vbdkit/xsc_ring.h"
 
 enum {
     SLICES = 64 /* messages per writev */
@@ -26,9 +27,25 @@ int xsc_transport_adopt(int fd, struct xsc_transport *ret)
 
     if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 || fstat(fd, &st) < 0)
         return -errno;
-    ret->fd = fd;
-    ret->device = S_ISCHR(st.st_mode);
+    *ret = (struct xsc_transport){
+        .fd = fd, .kind = S_ISCHR(st.st_mode) ? XSC_TRANSPORT_DEVICE : XSC_TRANSPORT_SOCKET};
     return 0;
+}
+
+int xsc_transport_ring(void *page, const struct xsc_ring_port *port, struct xsc_transport *ret)
+{
+    if (port->struct_size != sizeof *port)
+        return -EINVAL;
+    *ret = (struct xsc_transport){
+        .kind = XSC_TRANSPORT_RING, .fd = port->wait_fd, .page = page, .port = port};
+    return 0;
+}
+
+void xsc_transport_close(struct xsc_transport *t)
+{
+    if (t->kind != XSC_TRANSPORT_RING)
+        (void)close(t->fd);
+    t->fd = -1;
 }
 
 static int open_socket(const char *path)
@@ -120,11 +137,21 @@ static ssize_t write_slices(const struct xsc_transport *t, const struct xsc_slic
     struct iovec iov[SLICES];
     struct msghdr message = {.msg_iov = iov, .msg_iovlen = n};
 
-    if (t->device)
+    if (t->kind == XSC_TRANSPORT_DEVICE)
         return write(t->fd, slices[0].bytes, slices[0].len);
     for (size_t i = 0; i < n; i++)
         iov[i] = (struct iovec){(void *)(uintptr_t)slices[i].bytes, slices[i].len};
     return sendmsg(t->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+static int write_ring(const struct xsc_transport *t, struct xsc *x)
+{
+    bool moved = false;
+    int r = xsc_ring_send(x, t->page, &moved);
+
+    if (moved)
+        (void)t->port->notify(t->port->ctx);
+    return r;
 }
 
 int xsc_transport_write(const struct xsc_transport *t, struct xsc *x)
@@ -132,6 +159,8 @@ int xsc_transport_write(const struct xsc_transport *t, struct xsc *x)
     struct xsc_slice slices[SLICES];
     size_t n;
 
+    if (t->kind == XSC_TRANSPORT_RING)
+        return write_ring(t, x);
     while ((n = xsc_output(x, slices, SLICES)) > 0) {
         ssize_t wrote = write_slices(t, slices, n);
 
@@ -139,12 +168,25 @@ int xsc_transport_write(const struct xsc_transport *t, struct xsc *x)
             xsc_output_sent(x, (size_t)wrote);
         else if (errno == EAGAIN)
             return 0;
-        else if (errno != EINTR && !t->device)
+        else if (errno != EINTR && t->kind == XSC_TRANSPORT_SOCKET)
             return -errno;
         else if (errno != EINTR)
             xsc_output_refused(x, -errno);
     }
     return 0;
+}
+
+int xsc_transport_receive(const struct xsc_transport *t, struct xsc *x)
+{
+    bool moved = false;
+    int r;
+
+    /* The event is taken before the ring is read: what comes later brings another. */
+    (void)t->port->take_event(t->port->ctx);
+    r = xsc_ring_receive(x, t->page, &moved);
+    if (moved)
+        (void)t->port->notify(t->port->ctx);
+    return r;
 }
 
 long xsc_transport_read(const struct xsc_transport *t, void *buffer, size_t size)

@@ -146,23 +146,25 @@ static void scanned(void *ctx, const struct xsc_reply *reply)
 
 static void scan(struct devices *d, const char *dir)
 {
-    struct xsc_call call = {.op = XSC_OP_DIRECTORY, .path = dir};
     struct scan *s = calloc(1, sizeof *s);
 
     if (s == NULL)
         return;
     s->devices = d;
     (void)snprintf(s->dir, sizeof s->dir, "%s", dir);
-    (void)xsc_submit(d->config.x, &call, (struct xsc_completion){scanned, s, free});
+    (void)xsc_list(d->config.x, 0, s->dir, (struct xsc_completion){scanned, s, free});
     /* cppcheck-suppress memleak ; the completion frees it, also when submitting fails */
 }
 
 static void changed(void *ctx, const char *path)
 {
     struct devices *d = ctx;
-    const char *at = path + strlen(d->base);
+    const char *at;
     unsigned long domid, vdev;
 
+    if (path == NULL)
+        path = d->base; /* changes may have been missed: look at all */
+    at = path + strlen(d->base);
     if (strncmp(path, d->base, strlen(d->base)) != 0)
         return;
     if (take_number(&at, 0x7fff, &domid) && take_number(&at, UINT32_MAX, &vdev))

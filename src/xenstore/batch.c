@@ -42,6 +42,8 @@ struct xsc_batch {
     unsigned tries;
     uint32_t tx;             /* open transaction, or 0 */
     struct xsc_request *end; /* made when it begins: ending it needs no memory */
+    bool at_once;            /* the commit goes with the calls */
+    bool ending;             /* in this try: the request that ends it is on its way */
     bool running;
     bool dead; /* freed by its owner while running */
     void (*done)(void *ctx, struct xsc_batch *b, int error);
@@ -172,6 +174,11 @@ void xsc_batch_may_miss(struct xsc_batch *b, bool may)
         i->optional = may;
 }
 
+void xsc_batch_commit_at_once(struct xsc_batch *b, bool at_once)
+{
+    b->at_once = at_once;
+}
+
 void xsc_batch_then(struct xsc_batch *b, int (*more)(void *ctx, struct xsc_batch *b))
 {
     b->more = more;
@@ -251,6 +258,7 @@ static void end(struct xsc_batch *b, bool commit)
     struct xsc_request *request = b->end;
 
     b->end = NULL;
+    b->ending = true;
     request->header.tx_id = b->tx;
     *(char *)(request + 1) = commit ? 'T' : 'F';
     xsc_request_queue(b->x, request, (struct xsc_completion){.done = ended, .ctx = b});
@@ -259,6 +267,8 @@ static void end(struct xsc_batch *b, bool commit)
 /* All answers are there: more calls, commit, abort, or be done. */
 static void all_answered(struct xsc_batch *b)
 {
+    if (b->ending) /* its answer is the next */
+        return;
     if (send_more(b))
         return;
     if (b->tx == 0 || b->x->lost)
@@ -336,6 +346,8 @@ static void begun(void *ctx, const struct xsc_reply *reply)
     b->tx = (uint32_t)tx;
     if (b->error != 0 || b->dead || send_items(b) == 0)
         all_answered(b);
+    else if (b->at_once && b->more == NULL && b->error == 0)
+        end(b, true);
 }
 
 /* Before each try: what `more` added last time goes, and all the rest is to be sent. */
@@ -366,6 +378,7 @@ static int begin(struct xsc_batch *b)
     if (r < 0)
         return r;
     rewind_items(b);
+    b->ending = false;
     return xsc_submit(b->x, &call, (struct xsc_completion){.done = begun, .ctx = b});
 }
 

@@ -12,6 +12,7 @@ static bool names_a_path(enum xsc_op op)
 {
     switch (op) {
     case XSC_OP_DIRECTORY:
+    case XSC_OP_DIRECTORY_PART:
     case XSC_OP_READ:
     case XSC_OP_GET_PERMS:
     case XSC_OP_WATCH:
@@ -26,18 +27,25 @@ static bool names_a_path(enum xsc_op op)
     }
 }
 
+/* Bytes of the path and its NUL; without a path the value is all there is. */
+static size_t path_size(const struct xsc_call *call)
+{
+    return call->path != NULL ? vbd_str_len(call->path) + 1 : 0;
+}
+
 int xsc_call_check(const struct xsc_call *call)
 {
-    size_t path_len = vbd_str_len(call->path);
     const char *why;
-    bool special = call->path[0] == '@';
+    bool special = call->path != NULL && call->path[0] == '@';
 
+    if (call->path == NULL && names_a_path(call->op))
+        return -EINVAL;
     if (special && call->op != XSC_OP_WATCH && call->op != XSC_OP_UNWATCH &&
         call->op != XSC_OP_GET_PERMS && call->op != XSC_OP_SET_PERMS)
         return -EINVAL;
     if (names_a_path(call->op) && !special && xsc_check_path(call->path, &why) < 0)
         return -EINVAL;
-    if (call->value_len > XSC_PAYLOAD_MAX || path_len + 1 + call->value_len > XSC_PAYLOAD_MAX)
+    if (call->value_len > XSC_PAYLOAD_MAX || path_size(call) + call->value_len > XSC_PAYLOAD_MAX)
         return -E2BIG;
     return 0;
 }
@@ -45,8 +53,7 @@ int xsc_call_check(const struct xsc_call *call)
 int xsc_request_new(const struct vbd_allocator *a, const struct xsc_call *call,
                     struct xsc_request **ret)
 {
-    size_t path_len = vbd_str_len(call->path);
-    size_t payload = path_len + 1 + call->value_len;
+    size_t payload = path_size(call) + call->value_len;
     struct xsc_request *request;
     char *at;
     int r = xsc_call_check(call);
@@ -62,9 +69,10 @@ int xsc_request_new(const struct vbd_allocator *a, const struct xsc_call *call,
     request->header.tx_id = call->tx;
     request->header.len = (uint32_t)payload;
     at = (char *)(request + 1);
-    memcpy(at, call->path, path_len + 1);
+    if (call->path != NULL)
+        memcpy(at, call->path, path_size(call));
     if (call->value_len > 0)
-        memcpy(at + path_len + 1, call->value, call->value_len);
+        memcpy(at + path_size(call), call->value, call->value_len);
     *ret = request;
     return 0;
 }

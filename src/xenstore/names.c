@@ -33,6 +33,15 @@ static const struct vbd_name operations[] = {
     {"setperms", XSC_OP_SET_PERMS},
     {"watch event", XSC_OP_WATCH_EVENT},
     {"error", XSC_OP_ERROR},
+    {"resume", XSC_OP_RESUME_DOMAIN},
+    {"settarget", XSC_OP_SET_TARGET},
+    {"resetwatches", XSC_OP_RESET_WATCHES},
+    {"directorypart", XSC_OP_DIRECTORY_PART},
+    {"getfeature", XSC_OP_GET_FEATURE},
+    {"setfeature", XSC_OP_SET_FEATURE},
+    {"getquota", XSC_OP_GET_QUOTA},
+    {"setquota", XSC_OP_SET_QUOTA},
+    {"restrict", XSC_OP_RESTRICT},
 };
 
 int xsc_errno(const char *name, size_t len)

@@ -2,12 +2,21 @@
 #include "base/memory.h"
 #include "xenstore/session.h"
 
+/* A transaction is over when it could not begin, and however it ends. */
+static bool ends_transaction(const struct xsc_request *request, const struct xsc_reply *reply)
+{
+    return request->header.type == XSC_OP_TRANSACTION_END ||
+           (request->header.type == XSC_OP_TRANSACTION_START && reply->error < 0);
+}
+
 void xsc_request_complete(struct xsc *x, struct xsc_request *request, const struct xsc_reply *reply)
 {
     struct xsc_completion c = request->completion;
 
     vbd_list_remove(&request->link);
     x->pending--;
+    if (ends_transaction(request, reply) && x->transactions > 0)
+        x->transactions--;
     if (request->on_wire)
         x->on_wire--;
     vbd_free(x->allocator, request);
@@ -15,6 +24,7 @@ void xsc_request_complete(struct xsc *x, struct xsc_request *request, const stru
         c.done(c.ctx, reply);
     if (c.release != NULL)
         c.release(c.ctx);
+    xsc_suspend_step(x);
 }
 
 struct xsc_request *xsc_request_find(struct xsc *x, uint32_t req_id)

@@ -4,13 +4,16 @@
 #include <errno.h>
 #include <string.h>
 
+#include "vbdkit/xsc_ring.h"
+
 static uint32_t smaller(size_t a, uint32_t b)
 {
     return a < b ? (uint32_t)a : b;
 }
 
-int xsc_ring_write(struct xsc_ring_page *page, const void *bytes, size_t len)
+int xsc_ring_write(void *store_page, const void *bytes, size_t len)
 {
+    struct xsc_ring_page *page = store_page;
     uint32_t prod = __atomic_load_n(&page->req_prod, __ATOMIC_RELAXED);
     uint32_t used = prod - __atomic_load_n(&page->req_cons, __ATOMIC_ACQUIRE);
     uint32_t n, at = prod % XSC_RING_BYTES, first;
@@ -25,8 +28,9 @@ int xsc_ring_write(struct xsc_ring_page *page, const void *bytes, size_t len)
     return (int)n;
 }
 
-int xsc_ring_read(struct xsc_ring_page *page, void *bytes, size_t max)
+int xsc_ring_read(void *store_page, void *bytes, size_t max)
 {
+    struct xsc_ring_page *page = store_page;
     uint32_t cons = __atomic_load_n(&page->rsp_cons, __ATOMIC_RELAXED);
     uint32_t waiting = __atomic_load_n(&page->rsp_prod, __ATOMIC_ACQUIRE) - cons;
     uint32_t n, at = cons % XSC_RING_BYTES, first;
@@ -39,4 +43,33 @@ int xsc_ring_read(struct xsc_ring_page *page, void *bytes, size_t max)
     memcpy((char *)bytes + first, page->responses, n - first);
     __atomic_store_n(&page->rsp_cons, cons + n, __ATOMIC_SEQ_CST);
     return (int)n;
+}
+
+int xsc_ring_send(struct xsc *x, void *page, bool *notify)
+{
+    struct xsc_slice slice;
+
+    while (xsc_output(x, &slice, 1) > 0) {
+        int n = xsc_ring_write(page, slice.bytes, slice.len);
+
+        if (n <= 0)
+            return n;
+        *notify = true;
+        xsc_output_sent(x, (size_t)n);
+    }
+    return 0;
+}
+
+int xsc_ring_receive(struct xsc *x, void *page, bool *notify)
+{
+    char bytes[XSC_RING_BYTES];
+    int n, r;
+
+    while ((n = xsc_ring_read(page, bytes, sizeof bytes)) > 0) {
+        *notify = true;
+        r = xsc_feed(x, bytes, (size_t)n);
+        if (r < 0)
+            return r;
+    }
+    return n;
 }

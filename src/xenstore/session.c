@@ -16,6 +16,7 @@ int xsc_new(const struct vbd_allocator *allocator, struct xsc **ret)
     x->allocator = allocator;
     vbd_list_init(&x->unsent);
     vbd_list_init(&x->awaiting);
+    vbd_list_init(&x->held);
     vbd_list_init(&x->batches);
     *ret = x;
     return 0;
@@ -24,9 +25,9 @@ int xsc_new(const struct vbd_allocator *allocator, struct xsc **ret)
 static void complete_all(struct xsc *x, int error)
 {
     struct xsc_reply reply = {.error = error, .error_name = "", .data = ""};
-    struct vbd_list *lists[] = {&x->awaiting, &x->unsent};
+    struct vbd_list *lists[] = {&x->awaiting, &x->unsent, &x->held};
 
-    for (size_t i = 0; i < 2; i++)
+    for (size_t i = 0; i < 3; i++)
         while (!vbd_list_empty(lists[i]))
             xsc_request_complete(x, VBD_CONTAINER(lists[i]->next, struct xsc_request, link),
                                  &reply);
@@ -37,7 +38,11 @@ void xsc_lose(struct xsc *x, int error, const char *why)
     if (!x->lost)
         vbd_text_join(x->why, sizeof x->why, why, NULL);
     x->lost = true;
+    x->phase = XSC_RUNNING;
     complete_all(x, error);
+    x->transactions = 0;
+    xsc_watches_forget(x);
+    xsc_suspend_tell(x, error);
 }
 
 struct xsc *xsc_free(struct xsc *x)
@@ -60,12 +65,25 @@ static uint32_t next_id(struct xsc *x)
     return x->last_id;
 }
 
-void xsc_request_queue(struct xsc *x, struct xsc_request *request, struct xsc_completion completion)
+static void queue_on(struct xsc *x, struct vbd_list *list, struct xsc_request *request,
+                     struct xsc_completion completion)
 {
     request->completion = completion;
     request->header.req_id = next_id(x);
-    vbd_list_append(&x->unsent, &request->link);
+    if (request->header.type == XSC_OP_TRANSACTION_START)
+        x->transactions++;
+    vbd_list_append(list, &request->link);
     x->pending++;
+}
+
+void xsc_request_queue(struct xsc *x, struct xsc_request *request, struct xsc_completion completion)
+{
+    queue_on(x, xsc_suspend_holds(x, request) ? &x->held : &x->unsent, request, completion);
+}
+
+void xsc_request_send(struct xsc *x, struct xsc_request *request, struct xsc_completion completion)
+{
+    queue_on(x, &x->unsent, request, completion);
 }
 
 int xsc_submit(struct xsc *x, const struct xsc_call *call, struct xsc_completion completion)
@@ -183,7 +201,8 @@ void xsc_set_window(struct xsc *x, size_t requests)
 
 void xsc_disconnected(struct xsc *x, const char *why)
 {
-    xsc_lose(x, -ECONNRESET, why);
+    if (x->phase != XSC_SUSPENDED)
+        xsc_lose(x, -ECONNRESET, why);
 }
 
 const char *xsc_why(const struct xsc *x)

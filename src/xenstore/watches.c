@@ -19,11 +19,25 @@ struct xsc_watch {
     struct xsc_request *removal; /* NULL once queued */
     struct xsc_completion set;   /* the user's, until it has been called */
     bool answered;               /* the request that sets it is over */
-    bool dead;                   /* removed after the loss, before that */
+    bool dead;                   /* removed while its request is under way; freed by that */
+    bool registered;             /* the server has it, or is being asked to */
+    bool kept;                   /* the request that sets it waits for resume */
+    bool cancelling;             /* the UNWATCH of a suspension is under way */
+    bool stale;                  /* set again, and its user not told yet */
+    struct watch_again *again;   /* prepared by resume */
+    int depth;
+    char path[];
+};
+
+/* What setting a watch again takes. */
+struct watch_again {
+    uint64_t generation;
+    struct xsc_request *set, *removal;
 };
 
 enum {
-    TOKEN_MAX = 42 /* two numbers of 20 digits, a dot, a NUL */
+    TOKEN_MAX = 42, /* two numbers of 20 digits, a dot, a NUL */
+    DEPTH_MAX = 12  /* a number and a NUL */
 };
 
 static int find_slot(struct xsc *x, size_t *ret)
@@ -46,6 +60,15 @@ static int find_slot(struct xsc *x, size_t *ret)
     *ret = w->count;
     w->count = w->count * 2 + 8;
     return 0;
+}
+
+static void again_free(const struct vbd_allocator *a, struct watch_again *again)
+{
+    if (again == NULL)
+        return;
+    vbd_free(a, again->set);
+    vbd_free(a, again->removal);
+    vbd_free(a, again);
 }
 
 static void watch_free(struct xsc_watch *watch)
@@ -73,6 +96,7 @@ static void was_set(void *ctx, const struct xsc_reply *reply)
     struct xsc_watch *watch = ctx;
 
     watch->answered = true;
+    watch->kept = false;
     if (watch->dead)
         watch_free(watch);
     else
@@ -85,50 +109,61 @@ static void removed(void *ctx, const struct xsc_reply *reply)
     watch_free(ctx);
 }
 
-/* The payload behind the path of WATCH and UNWATCH: the token and its NUL. */
-static size_t token_of(const struct xsc_watch *watch, char token[TOKEN_MAX])
+/* The payload behind the path of WATCH and UNWATCH: the token, and for a WATCH the depth, each with
+ * its NUL. */
+static size_t payload_of(const struct xsc_watch *watch, uint64_t generation, bool with_depth,
+                         char payload[TOKEN_MAX + DEPTH_MAX])
 {
-    struct vbd_text t = vbd_text_on(token, TOKEN_MAX);
+    struct vbd_text t = vbd_text_on(payload, TOKEN_MAX + DEPTH_MAX);
 
     vbd_text_u64(&t, watch->slot);
     vbd_text_str(&t, ".");
-    vbd_text_u64(&t, watch->generation);
+    vbd_text_u64(&t, generation);
+    if (with_depth && watch->depth != XSC_DEPTH_ALL) {
+        vbd_text_bytes(&t, "", 1);
+        vbd_text_u64(&t, (uint64_t)watch->depth);
+    }
     return t.len + 1;
 }
 
-static int make_requests(struct xsc_watch *watch, const char *path, struct xsc_request **ret_set)
+static int make_requests(const struct xsc_watch *watch, uint64_t generation,
+                         struct xsc_request **ret_set, struct xsc_request **ret_removal)
 {
-    char token[TOKEN_MAX];
-    struct xsc_call call = {.op = XSC_OP_WATCH, .path = path, .value = token};
+    const struct vbd_allocator *a = watch->x->allocator;
+    char payload[TOKEN_MAX + DEPTH_MAX];
+    struct xsc_call call = {.op = XSC_OP_WATCH, .path = watch->path, .value = payload};
     int r;
 
-    call.value_len = token_of(watch, token);
-    r = xsc_request_new(watch->x->allocator, &call, ret_set);
+    call.value_len = payload_of(watch, generation, true, payload);
+    r = xsc_request_new(a, &call, ret_set);
     if (r < 0)
         return r;
     call.op = XSC_OP_UNWATCH;
-    r = xsc_request_new(watch->x->allocator, &call, &watch->removal);
+    call.value_len = payload_of(watch, generation, false, payload);
+    r = xsc_request_new(a, &call, ret_removal);
     if (r < 0)
-        vbd_free(watch->x->allocator, *ret_set);
+        vbd_free(a, *ret_set);
     return r;
 }
 
-static int watch_new(struct xsc *x, const char *path, struct xsc_request **ret_set,
+static int watch_new(struct xsc *x, const char *path, int depth, struct xsc_request **ret_set,
                      struct xsc_watch **ret)
 {
+    size_t slot, path_size = vbd_str_len(path) + 1;
     struct xsc_watch *watch;
-    size_t slot;
     int r = x->lost ? -ENOTCONN : find_slot(x, &slot);
 
     if (r < 0)
         return r;
-    watch = VBD_NEW(x->allocator, struct xsc_watch);
+    watch = vbd_alloc(x->allocator, sizeof *watch + path_size);
     if (watch == NULL)
         return -ENOMEM;
+    memcpy(watch->path, path, path_size);
     watch->x = x;
     watch->slot = slot;
+    watch->depth = depth;
     watch->generation = ++x->watches.generation;
-    r = make_requests(watch, path, ret_set);
+    r = make_requests(watch, watch->generation, ret_set, &watch->removal);
     if (r < 0) {
         vbd_free(x->allocator, watch);
         return r;
@@ -138,12 +173,12 @@ static int watch_new(struct xsc *x, const char *path, struct xsc_request **ret_s
     return 0;
 }
 
-int xsc_watch_add(struct xsc *x, const char *path, xsc_watch_fn *fired, void *ctx,
-                  struct xsc_completion completion, struct xsc_watch **ret)
+int xsc_watch_add_depth(struct xsc *x, const char *path, int depth, xsc_watch_fn *fired, void *ctx,
+                        struct xsc_completion completion, struct xsc_watch **ret)
 {
     struct xsc_request *set;
     struct xsc_watch *watch;
-    int r = watch_new(x, path, &set, &watch);
+    int r = depth < XSC_DEPTH_ALL ? -EINVAL : watch_new(x, path, depth, &set, &watch);
 
     if (r < 0) {
         if (completion.release != NULL)
@@ -153,30 +188,166 @@ int xsc_watch_add(struct xsc *x, const char *path, xsc_watch_fn *fired, void *ct
     watch->fired = fired;
     watch->ctx = ctx;
     watch->set = completion;
+    watch->registered = true;
+    watch->kept = xsc_suspend_holds(x, set);
     xsc_request_queue(x, set, (struct xsc_completion){.done = was_set, .ctx = watch});
     *ret = watch;
     return 0;
 }
 
+int xsc_watch_add(struct xsc *x, const char *path, xsc_watch_fn *fired, void *ctx,
+                  struct xsc_completion completion, struct xsc_watch **ret)
+{
+    return xsc_watch_add_depth(x, path, XSC_DEPTH_ALL, fired, ctx, completion, ret);
+}
+
+/* Nothing is to be sent for it: it goes now, or with the answer that is under way. */
+static void remove_unregistered(struct xsc_watch *watch)
+{
+    watch->dead = true;
+    if (watch->answered && !watch->cancelling)
+        watch_free(watch);
+}
+
 void xsc_watch_remove(struct xsc_watch *watch)
 {
     struct xsc_reply cancelled = {.error = -ECANCELED, .error_name = "", .data = ""};
+    struct xsc_completion completion = {.done = removed, .ctx = watch};
     struct xsc_request *removal;
 
     if (watch == NULL)
         return;
     watch->fired = NULL;
     complete_set(watch, &cancelled);
-    if (watch->x->lost) {
-        watch->dead = true;
-        if (watch->answered)
-            watch_free(watch);
+    if (watch->x->lost || !watch->registered) {
+        remove_unregistered(watch);
         return;
     }
     removal = watch->removal;
     watch->removal = NULL;
-    xsc_request_queue(watch->x, removal, (struct xsc_completion){.done = removed, .ctx = watch});
+    if (watch->kept) /* behind the request that sets it */
+        xsc_request_queue(watch->x, removal, completion);
+    else
+        xsc_request_send(watch->x, removal, completion);
 }
+
+/* --- suspend and resume --- */
+
+static void cancelled(void *ctx, const struct xsc_reply *reply)
+{
+    struct xsc_watch *watch = ctx;
+
+    (void)reply;
+    watch->cancelling = false;
+    if (watch->dead)
+        watch_free(watch);
+}
+
+static struct xsc_watch *watch_at(const struct xsc *x, size_t slot)
+{
+    return slot < x->watches.count ? x->watches.slots[slot] : NULL;
+}
+
+void xsc_watches_cancel(struct xsc *x)
+{
+    for (size_t i = 0; i < x->watches.count; i++) {
+        struct xsc_watch *watch = watch_at(x, i);
+        struct xsc_request *removal;
+
+        if (watch == NULL || !watch->registered || watch->kept || watch->removal == NULL)
+            continue;
+        removal = watch->removal;
+        watch->removal = NULL;
+        watch->registered = false;
+        watch->cancelling = true;
+        xsc_request_send(x, removal, (struct xsc_completion){.done = cancelled, .ctx = watch});
+    }
+}
+
+void xsc_watches_forget(struct xsc *x)
+{
+    for (size_t i = 0; i < x->watches.count; i++)
+        if (x->watches.slots[i] != NULL)
+            x->watches.slots[i]->registered = false;
+}
+
+static int prepare(struct xsc_watch *watch)
+{
+    const struct vbd_allocator *a = watch->x->allocator;
+    struct watch_again *again = VBD_NEW(a, struct watch_again);
+    int r;
+
+    if (again == NULL)
+        return -ENOMEM;
+    again->generation = ++watch->x->watches.generation;
+    r = make_requests(watch, again->generation, &again->set, &again->removal);
+    if (r < 0) {
+        vbd_free(a, again);
+        return r;
+    }
+    watch->again = again;
+    return 0;
+}
+
+int xsc_watches_prepare(struct xsc *x)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < x->watches.count && r == 0; i++) {
+        struct xsc_watch *watch = watch_at(x, i);
+
+        if (watch != NULL && watch->fired != NULL && !watch->registered)
+            r = prepare(watch);
+    }
+    for (size_t i = 0; i < x->watches.count && r < 0; i++) {
+        struct xsc_watch *watch = watch_at(x, i);
+
+        if (watch != NULL) {
+            again_free(x->allocator, watch->again);
+            watch->again = NULL;
+        }
+    }
+    return r;
+}
+
+static void set_again(struct xsc_watch *watch)
+{
+    struct watch_again *again = watch->again;
+    const struct vbd_allocator *a = watch->x->allocator;
+
+    vbd_free(a, watch->removal);
+    watch->removal = again->removal;
+    watch->generation = again->generation;
+    watch->registered = true;
+    watch->answered = false;
+    watch->stale = true;
+    watch->again = NULL;
+    xsc_request_send(watch->x, again->set, (struct xsc_completion){.done = was_set, .ctx = watch});
+    vbd_free(a, again);
+}
+
+void xsc_watches_set_again(struct xsc *x)
+{
+    for (size_t i = 0; i < x->watches.count; i++)
+        if (watch_at(x, i) != NULL && watch_at(x, i)->again != NULL)
+            set_again(watch_at(x, i));
+}
+
+/* A callback may add and remove watches, so each is looked up anew. */
+void xsc_watches_tell(struct xsc *x)
+{
+    for (size_t i = 0; i < x->watches.count; i++) {
+        struct xsc_watch *watch = watch_at(x, i);
+
+        if (watch == NULL || !watch->stale)
+            continue;
+        watch->stale = false;
+        if (watch->fired != NULL)
+            watch->fired(watch->ctx, NULL);
+    }
+}
+
+/* --- events --- */
 
 /* An event's payload is "path NUL token NUL". Events for unknown or old tokens are late: ignored.
  */

@@ -340,7 +340,9 @@ bool stage_has_ended(void *stage)
 void stage_remove_device(struct stage *s, uint32_t vdev)
 {
     assert_int_equal(stage_destroy(s, vdev), 0);
-    assert_true(stage_wait(s, stage_has_ended, s));
+    if (!stage_wait(s, stage_has_ended, s))
+        fail_msg("the back has not ended; its state is \"%s\"; log:\n%s",
+                 stage_read(s, back_key(vdev, "state")), s->log);
     assert_int_equal(s->last_end, VBD_BACK_REMOVED);
     s->ended = 0;
 }

@@ -6,7 +6,7 @@
 
 #include "xsc_support.h"
 
-#define TOP "/xsc-loop"
+#define TOP "data/xsc-loop"
 
 /* One turn of an event loop: polls as the client wants, and lets it work. */
 static int turn(struct xsc_client *c, int timeout_ms)

@@ -5,7 +5,7 @@
 
 #include "xsc_support.h"
 
-#define TOP "/xsc-queue"
+#define TOP "data/xsc-queue"
 
 struct setup {
     struct xsc_client *c;

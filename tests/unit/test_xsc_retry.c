@@ -5,7 +5,7 @@
 
 #include "xsc_support.h"
 
-#define TOP "/xsc-retry"
+#define TOP "data/xsc-retry"
 
 struct run {
     struct xsc_client *other; /* who disturbs, or NULL */

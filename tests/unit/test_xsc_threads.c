@@ -6,7 +6,7 @@
 
 #include "xsc_support.h"
 
-#define TOP "/xsc-threads"
+#define TOP "data/xsc-threads"
 
 enum { THREADS = 20, ROUNDS = 40, COUNTERS = 8, INCREMENTS = 15 };
 

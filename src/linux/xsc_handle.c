@@ -1,0 +1,105 @@
+/* xsc_handle.c - handles: an operation as a call that blocks. Called by the operations, and by
+ * users' threads; never by a callback. */
+#include "linux/xsc_handle.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "linux/error.h"
+#include "linux/xsc_client.h"
+
+void xsc_answer_keep(void *ctx, const struct xsc_reply *reply)
+{
+    struct xsc_answer *a = ctx;
+
+    a->done = true;
+    a->error = reply->error;
+    (void)snprintf(a->word, sizeof a->word, "%s", reply->error_name);
+    if (reply->error < 0)
+        return;
+    a->data = malloc(reply->len + 1);
+    if (a->data == NULL) {
+        a->error = -ENOMEM;
+        return;
+    }
+    memcpy(a->data, reply->data, reply->len);
+    a->data[reply->len] = '\0';
+    a->len = reply->len;
+}
+
+/* Submits with the lock held, and waits for the answer. */
+static int ask(struct xsc_client *c, const struct xsc_call *call, struct xsc_answer *a)
+{
+    struct xsc_completion keep = {.done = xsc_answer_keep, .ctx = a};
+    int r;
+
+    if (xsc_client_in_callback(c))
+        return -EDEADLK;
+    xsc_client_lock(c);
+    if (call->op == XSC_OP_DIRECTORY)
+        r = xsc_list(c->x, call->tx, call->path, keep);
+    else
+        r = xsc_submit(c->x, call, keep);
+    if (r == 0) {
+        xsc_client_flush(c);
+        (void)xsc_client_await(c, &a->done, -1); /* a lost connection completes it as well */
+        r = a->error;
+    }
+    xsc_client_unlock(c);
+    return r;
+}
+
+const char *xsc_answer_reason(const struct xsc_answer *a, int error)
+{
+    return a->word[0] != '\0' ? a->word : strerror(-error);
+}
+
+int xsc_handle_fail(struct xsc_handle *h, const struct xsc_call *call, int error, const char *word)
+{
+    const char *path = call->path != NULL ? call->path : "";
+
+    return vbd_fail(&h->why, error, "%s%s%s: %s", xsc_op_name(call->op), path[0] != '\0' ? " " : "",
+                    path, word);
+}
+
+int xsc_handle_call(struct xsc_handle *h, const struct xsc_call *call, char **ret, size_t *ret_len)
+{
+    struct xsc_call in_tx = *call;
+    struct xsc_answer a = {0};
+    int r;
+
+    in_tx.tx = h->tx;
+    r = ask(h->client, &in_tx, &a);
+    if (r < 0) {
+        free(a.data);
+        return xsc_handle_fail(h, call, r, xsc_answer_reason(&a, r));
+    }
+    if (ret == NULL) {
+        free(a.data);
+        return 0;
+    }
+    *ret = a.data;
+    *ret_len = a.len;
+    return 0;
+}
+
+const char *xsc_handle_why(const struct xsc_handle *h)
+{
+    return h->why.text;
+}
+
+int xsc_handle_ended(const struct xsc_handle *h, int r, struct vbd_error *why)
+{
+    if (r < 0 && why != NULL)
+        *why = h->why;
+    return r;
+}
+
+int xsc_immediate(struct xsc_client *c, xsc_handle_fn *fn, void *arg, struct vbd_error *why)
+{
+    struct xsc_handle h = {.client = c};
+
+    return xsc_handle_ended(&h, fn(&h, arg), why);
+}
