@@ -28,7 +28,7 @@ enum {
 
 enum hl_op {
     /* gnttab */
-    HL_OPEN_GNTTAB = 1, /* -> descriptor of struct hl_epoch */
+    HL_OPEN_GNTTAB = 1, /* -> number = own domid, descriptor of struct hl_epoch */
     HL_MAP,             /* grants[count], HL_WRITABLE -> pages[count], descriptors */
     HL_UNMAP,           /* pins in grants[count].ref */
     HL_NOTIFY_ON_UNMAP, /* number = pin, notify */

@@ -35,7 +35,9 @@ struct run {
     char **command;
     struct hl_machine *machine;
     struct hl_toolstack *toolstack; /* set by the starter, before it says that it is done */
+    struct hl_toolstack *ending;    /* it, while it ends */
     struct hl_source signals, started;
+    struct rlimit files_before;
     sigset_t signals_before;
     pid_t xenstored, child;
     bool starter_runs, over;
@@ -120,6 +122,8 @@ static void become_command(struct run *run)
     (void)sigprocmask(SIG_SETMASK, &run->signals_before, NULL);
     (void)signal(SIGINT, SIG_DFL);
     (void)signal(SIGQUIT, SIG_DFL);
+    if (run->files_before.rlim_max > 0)
+        (void)setrlimit(RLIMIT_NOFILE, &run->files_before);
     if (hl_enter_domain(run->folder, 0, &why) < 0) {
         (void)tool_fail("hyperless", "%s", why.text);
         _exit(126);
@@ -220,11 +224,12 @@ static int open_signals(struct run *run)
 /* --- all of it --- */
 
 /* Each share is a descriptor of this process. */
-static void raise_limit(void)
+static void raise_limit(struct run *run)
 {
     struct rlimit limit;
 
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        run->files_before = limit;
         limit.rlim_cur = limit.rlim_max;
         (void)setrlimit(RLIMIT_NOFILE, &limit);
     }
@@ -258,7 +263,7 @@ static void *end_toolstack(void *arg)
     struct run *run = arg;
     uint64_t one = 1;
 
-    hl_toolstack_free(run->toolstack);
+    hl_toolstack_free(run->ending);
     (void)!write(run->started.fd, &one, sizeof one);
     return NULL;
 }
@@ -280,10 +285,11 @@ static void finish_toolstack(struct run *run)
     if (run->toolstack == NULL)
         return;
     run->started.ready = toolstack_ended;
+    run->ending = run->toolstack;
+    run->toolstack = NULL; /* domains that come and go from now on are not its business */
     run->starter_runs = pthread_create(&run->starter, NULL, end_toolstack, run) == 0;
     while (run->starter_runs)
         (void)hl_machine_process(run->machine, -1);
-    run->toolstack = NULL;
 }
 
 static pid_t parent_of(const char *pid)
@@ -315,8 +321,7 @@ static bool signal_children(const struct run *run, int signal)
 
         if (pid <= 0 || pid == run->xenstored || parent_of(at->d_name) != getpid())
             continue;
-        (void)kill(pid, signal);
-        any = true;
+        any = kill(pid, signal) == 0 || any; /* one with other rights is not ours to wait for */
     }
     if (proc != NULL)
         (void)closedir(proc);
@@ -371,7 +376,7 @@ int hyperless_run(int argc, char **argv)
     r = hl_temporary_folder(run.folder, sizeof run.folder);
     if (r < 0)
         return tool_fail("hyperless", "cannot make a folder: %s", strerror(-r));
-    raise_limit();
+    raise_limit(&run);
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
     run.status = start(&run);
     while (run.status == EXIT_OK && !run.over)

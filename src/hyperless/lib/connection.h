@@ -23,7 +23,8 @@ int hl_open(struct hl_connection *c, enum hl_op op, int *ret_fd);
 void hl_close(struct hl_connection *c);
 /* Makes a request, with grants[0..grants). Descriptors that come along go to fds (room for
  * HL_BATCH; unwanted ones are closed when fds is NULL), their number to *ret_fds. Returns 0, or -1
- * with errno as the broker answered it. */
+ * with errno as the broker answered it; EMFILE also when descriptors came for which this process
+ * has no room: then *ret is valid, and the broker has done what was asked. */
 int hl_call(struct hl_connection *c, struct hl_request *request, uint32_t grants,
             struct hl_reply *ret, int *fds, uint32_t *ret_fds);
 /* The same for requests without grants, whose one descriptor goes to *ret_fd (-1: none). */

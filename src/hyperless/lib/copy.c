@@ -4,7 +4,9 @@
  */
 #include <errno.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
+#include <xen/xen.h>
 #include <xengnttab.h>
 
 #include "hyperless/lib/faults.h"
@@ -39,21 +41,24 @@ struct side {
     char *at; /* out */
 };
 
-static struct side side_of(const union xengnttab_copy_ptr *p, bool foreign, bool to_write)
+static struct side side_of(const struct hl_views *v, const union xengnttab_copy_ptr *p,
+                           bool foreign, bool to_write)
 {
     if (!foreign)
         return (struct side){.virt = p->virt};
     return (struct side){.foreign = true,
                          .to_write = to_write,
-                         .domid = p->foreign.domid,
+                         .domid = p->foreign.domid == DOMID_SELF ? v->own_domid : p->foreign.domid,
                          .ref = p->foreign.ref,
                          .offset = p->foreign.offset};
 }
 
-static int view(struct hl_views *v, const struct side *s, bool *failed)
+/* Brings a side into view, which lets go of the lock: whatever was found before may be gone. */
+static int view(struct hl_views *v, const struct side *s, bool *failed, bool *released)
 {
     int status;
 
+    *released = true;
     (void)pthread_rwlock_unlock(&v->lock);
     (void)pthread_rwlock_wrlock(&v->lock);
     status = hl_views_add(v, s->domid, s->ref, failed);
@@ -63,7 +68,7 @@ static int view(struct hl_views *v, const struct side *s, bool *failed)
 }
 
 /* Finds where a side's bytes are. A GNTST_* status, or -1 with *failed. */
-static int resolve(struct hl_views *v, struct side *s, bool *failed)
+static int resolve(struct hl_views *v, struct side *s, bool *failed, bool *released)
 {
     struct hl_spot spot;
 
@@ -77,7 +82,7 @@ static int resolve(struct hl_views *v, struct side *s, bool *failed)
         spot = hl_views_find(v, s->domid, s->ref);
         if (spot.page != NULL)
             break;
-        status = view(v, s, failed);
+        status = view(v, s, failed, released);
         if (*failed || status != GNTST_okay)
             return status;
     }
@@ -89,16 +94,17 @@ static int resolve(struct hl_views *v, struct side *s, bool *failed)
 
 static int copy_one(struct hl_views *v, segment_t *s)
 {
-    struct side source = side_of(&s->source, s->flags & GNTCOPY_source_gref, false);
-    struct side dest = side_of(&s->dest, s->flags & GNTCOPY_dest_gref, true);
-    bool failed = false;
-    int status = resolve(v, &source, &failed);
+    struct side source = side_of(v, &s->source, s->flags & GNTCOPY_source_gref, false);
+    struct side dest = side_of(v, &s->dest, s->flags & GNTCOPY_dest_gref, true);
+    bool failed = false, released;
+    int status;
 
-    if (status == GNTST_okay)
-        status = resolve(v, &dest, &failed);
-    /* Bringing the destination into view let go of the lock: the source may be gone since. */
-    if (!failed && status == GNTST_okay)
-        status = resolve(v, &source, &failed);
+    do {
+        released = false;
+        status = resolve(v, &source, &failed, &released);
+        if (status == GNTST_okay && !failed)
+            status = resolve(v, &dest, &failed, &released);
+    } while (released && status == GNTST_okay && !failed);
     if (failed)
         return -1;
     s->status = (int16_t)status;

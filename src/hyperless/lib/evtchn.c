@@ -154,13 +154,20 @@ static int enter(xenevtchn_handle *h, const struct hl_reply *reply, int fd)
 
 static xenevtchn_port_or_error_t bind_port(xenevtchn_handle *h, struct hl_request *request)
 {
-    struct hl_reply reply;
+    struct hl_reply reply = {.error = -1};
     int fd, r;
 
     (void)pthread_mutex_lock(&h->lock);
     r = hl_ask(&h->connection, request, &reply, &fd);
     if (r == 0)
         r = enter(h, &reply, fd);
+    if (r < 0 && reply.error == 0) { /* bound, but of no use here */
+        struct hl_request undo = {.op = HL_UNBIND, .number = reply.number};
+        int error = errno;
+
+        (void)hl_ask(&h->connection, &undo, &reply, NULL);
+        errno = error;
+    }
     (void)pthread_mutex_unlock(&h->lock);
     return r == 0 ? (xenevtchn_port_or_error_t)reply.number : -1;
 }
@@ -257,16 +264,32 @@ static int refresh_peer(xenevtchn_handle *h, struct port *p)
     return 0;
 }
 
-static void send_event(const struct port *p)
+/* Raises the other end. When somebody else has bound it meanwhile, his queue gets the count too:
+ * one too many is passed over there, one too few would leave him deaf. */
+static int raise_peer(xenevtchn_handle *h, struct port *p)
+{
+    uint32_t asked;
+    bool queued = hl_end_raise(&p->channel->ends[!p->side]);
+
+    while (queued && p->peer >= 0) {
+        queue_up(p->peer);
+        asked = p->generation;
+        if (refresh_peer(h, p) < 0)
+            return -1;
+        queued = p->generation != asked;
+    }
+    return 0;
+}
+
+static int send_event(xenevtchn_handle *h, struct port *p)
 {
     enum hl_fault_action fault = hl_fault(HL_FAULT_EVENT);
+    int r;
 
     if (fault == HL_FAULT_REFUSE || p->peer < 0)
-        return; /* an event to an end that nobody has bound is dropped, as Xen does */
-    if (hl_end_raise(&p->channel->ends[!p->side]))
-        queue_up(p->peer);
-    if (fault == HL_FAULT_DOUBLE && hl_end_raise(&p->channel->ends[!p->side]))
-        queue_up(p->peer);
+        return 0; /* an event to an end that nobody has bound is dropped, as Xen does */
+    r = raise_peer(h, p);
+    return r == 0 && fault == HL_FAULT_DOUBLE ? raise_peer(h, p) : r;
 }
 
 HL_EXPORT int xenevtchn_notify(xenevtchn_handle *h, evtchn_port_t number)
@@ -279,12 +302,14 @@ HL_EXPORT int xenevtchn_notify(xenevtchn_handle *h, evtchn_port_t number)
     if (p != NULL)
         r = refresh_peer(h, p);
     if (r == 0)
-        send_event(p);
+        r = send_event(h, p);
     (void)pthread_mutex_unlock(&h->lock);
     return r;
 }
 
-/* The port that is queued; they take turns, so that a busy one holds up no other. */
+/* The port that is queued; they take turns, so that a busy one holds up no other. A count without a
+ * port, which a sender that died may have left, becomes an event of no account: every program must
+ * take one, and not every program takes an error or waits in peace. */
 static xenevtchn_port_or_error_t take_queued(xenevtchn_handle *h)
 {
     xenevtchn_port_or_error_t number = -1;
@@ -298,6 +323,8 @@ static xenevtchn_port_or_error_t take_queued(xenevtchn_handle *h)
             h->next = (h->next + i + 1) % h->port_count;
         }
     }
+    if (number < 0 && h->port_count > 0)
+        number = (xenevtchn_port_or_error_t)h->ports[0]->number;
     (void)pthread_mutex_unlock(&h->lock);
     return number;
 }

@@ -83,7 +83,7 @@ static void end_share(xengntshr_handle *h, uint32_t number)
 static struct share *new_share(xengntshr_handle *h, struct hl_request *request, uint32_t *refs)
 {
     struct share *share = calloc(1, sizeof *share);
-    struct hl_reply reply;
+    struct hl_reply reply = {.error = -1};
     int fd, error;
 
     if (share == NULL)
@@ -102,6 +102,8 @@ static struct share *new_share(xengntshr_handle *h, struct hl_request *request, 
         errno = error;
     }
     error = errno;
+    if (error == EMFILE && reply.error == 0)
+        end_share(h, reply.number); /* made, but there was no room here for its descriptor */
     free(share);
     errno = error;
     return NULL;

@@ -24,16 +24,19 @@ struct area {
 HL_EXPORT xengnttab_handle *xengnttab_open(struct xentoollog_logger *logger, unsigned open_flags)
 {
     xengnttab_handle *h = calloc(1, sizeof *h);
+    struct hl_request request = {.op = HL_OPEN_GNTTAB};
+    struct hl_reply reply;
     int epoch;
 
     (void)logger, (void)open_flags;
     if (h == NULL)
         return NULL;
-    if (hl_open(&h->connection, HL_OPEN_GNTTAB, &epoch) < 0) {
+    if (hl_connect(&h->connection) < 0) {
         free(h);
         return NULL;
     }
-    h->views = hl_views_new(&h->connection, epoch);
+    if (hl_ask(&h->connection, &request, &reply, &epoch) == 0)
+        h->views = hl_views_new(&h->connection, reply.number, epoch);
     if (h->views == NULL) {
         hl_close(&h->connection);
         free(h);
@@ -118,8 +121,15 @@ static int map_batch(xengnttab_handle *h, struct area *area, uint32_t at, const 
 
     for (uint32_t i = 0; i < count; i++)
         request.grants[i] = (struct hl_grant){domids[i], refs[i]};
-    if (hl_call(&h->connection, &request, count, &reply, fds, &fd_count) < 0)
+    reply.count = 0;
+    if (hl_call(&h->connection, &request, count, &reply, fds, &fd_count) < 0) {
+        if (errno == EMFILE && reply.error == 0 && reply.count == count) {
+            for (uint32_t i = 0; i < count; i++)
+                area->pins[at + i] = reply.pages[i].pin;
+            *pinned = at + count; /* to be undone */
+        }
         return -1;
+    }
     r = place(area, at, &reply, count, fds, prot);
     *pinned = at + count;
     for (uint32_t i = 0; i < fd_count; i++)

@@ -18,7 +18,7 @@ struct xengntdev_handle {
 };
 
 /* epoch: the descriptor that HL_OPEN_GNTTAB answered with; taken. NULL with errno. */
-struct hl_views *hl_views_new(struct hl_connection *connection, int epoch);
+struct hl_views *hl_views_new(struct hl_connection *connection, uint32_t own_domid, int epoch);
 void hl_views_free(struct hl_views *views);
 
 #endif

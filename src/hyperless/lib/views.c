@@ -22,7 +22,7 @@ struct hl_view {
     uint32_t refs[];
 };
 
-struct hl_views *hl_views_new(struct hl_connection *connection, int epoch)
+struct hl_views *hl_views_new(struct hl_connection *connection, uint32_t own_domid, int epoch)
 {
     struct hl_views *v = calloc(1, sizeof *v);
 
@@ -31,6 +31,7 @@ struct hl_views *hl_views_new(struct hl_connection *connection, int epoch)
         return NULL;
     }
     v->connection = connection;
+    v->own_domid = own_domid;
     v->epoch = hl_map_page(epoch, PROT_READ);
     v->peers = calloc(HL_DOMID_MAX + 1, sizeof *v->peers);
     (void)pthread_rwlock_init(&v->lock, NULL);

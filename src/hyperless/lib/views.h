@@ -15,6 +15,7 @@
 struct hl_views {
     struct hl_connection *connection;
     pthread_rwlock_t lock;
+    uint32_t own_domid;
     const struct hl_epoch *epoch; /* shared, written by the broker */
     uint32_t epoch_seen;
     struct hl_peer **peers; /* by domid; HL_DOMID_MAX + 1 of them */

@@ -4,7 +4,6 @@
  * event_channel.c, and Linux' evtchn device where it adds its own.
  */
 #include <errno.h>
-#include <poll.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -64,12 +63,9 @@ static int queue_of(const struct hl_port *port)
 static void queue_up(const struct hl_port *port)
 {
     int queue = queue_of(port);
-    struct pollfd fd = {.fd = queue, .events = POLLOUT};
-    uint64_t one = 1;
 
-    if (queue >= 0 &&
-        poll(&fd, 1, 0) == 1) /* full: somebody filled it; it wakes its reader anyway */
-        (void)!write(queue, &one, sizeof one);
+    if (queue >= 0)
+        hl_queue_post(port->domain->machine, queue);
 }
 
 struct hl_port *hl_port_peer(const struct hl_port *port)
@@ -91,15 +87,24 @@ void hl_port_notify(struct hl_port *port)
         hl_port_raise(peer);
 }
 
-/* A sender that was killed between marking the end queued and counting it up would have left the
- * port deaf. */
-static void repair_queue(struct hl_port *port)
+static bool is_queued(const struct hl_port *port)
 {
-    uint32_t state =
-        __atomic_load_n(&port->link->channel->ends[port->side].state, __ATOMIC_ACQUIRE);
-    struct pollfd fd = {.fd = queue_of(port), .events = POLLIN};
+    return __atomic_load_n(&port->link->channel->ends[port->side].state, __ATOMIC_ACQUIRE) &
+           HL_END_QUEUED;
+}
 
-    if (state & HL_END_QUEUED && fd.fd >= 0 && poll(&fd, 1, 0) == 0)
+/* A sender that was killed between marking an end queued and counting it up leaves the handle a
+ * count short. One too many does no harm: the library passes over it. */
+static void repair_queue(const struct hl_port *port)
+{
+    long long queued = 0, count = port->session != NULL ? hl_queue_count(port->session->queue) : -1;
+
+    for (uint32_t i = 0; count >= 0 && i < port->domain->ports.used; i++) {
+        const struct hl_port *other = hl_port_of(port->session, i);
+
+        queued += other != NULL && other->link != NULL && is_queued(other);
+    }
+    if (count >= 0 ? count < queued : is_queued(port))
         queue_up(port);
 }
 
@@ -242,6 +247,11 @@ static void leave_link(struct hl_port *port)
 void hl_port_close(struct hl_port *port)
 {
     port->session = NULL;
+    if (port == port->domain->store_port) {
+        if (port->domain->phase != HL_PHASE_DYING)
+            return; /* it stays the domain's, for its next kernel */
+        port->domain->store_port = NULL;
+    }
     port->closed = true;
     if (port->references > 0)
         return; /* a notice is still to be sent through it */
@@ -292,8 +302,25 @@ int hl_notice_set(struct hl_notice *n, const struct hl_dom *d, const struct hl_r
             return -EINVAL;
         wanted.port->references++;
     }
+    hl_notice_forget(n);
     *n = wanted;
     return 0;
+}
+
+static void release_port(struct hl_port *port)
+{
+    port->references--;
+    if (port->references == 0 && port->closed)
+        hl_port_close(port);
+}
+
+void hl_notice_forget(struct hl_notice *n)
+{
+    struct hl_port *port = n->port;
+
+    *n = (struct hl_notice){0};
+    if (port != NULL)
+        release_port(port);
 }
 
 static void clear_byte(const struct hl_share *share, uint32_t page, uint32_t offset)
@@ -314,7 +341,5 @@ void hl_notice_do(struct hl_notice *n, const struct hl_share *share, uint32_t pa
     if (port == NULL)
         return;
     hl_port_notify(port);
-    port->references--;
-    if (port->references == 0 && port->closed)
-        hl_port_close(port);
+    release_port(port);
 }

@@ -23,14 +23,22 @@ struct hl_machine {
     struct hl_port *virqs[32]; /* bound by domain 0 */
     int answers[2];            /* a pipe: hl_machine_born and _buried, from other threads */
     struct hl_source answer;
+    int spare;         /* a descriptor to give up when there is none left; see hl_server_accept */
+    void *queue_timer; /* of queue.c */
 };
 
-enum hl_phase { HL_PHASE_BEGINNING, HL_PHASE_RUNNING, HL_PHASE_DYING };
+enum hl_phase {
+    HL_PHASE_BUILDING,  /* in hl_domain_new */
+    HL_PHASE_BEGINNING, /* being introduced to xenstored */
+    HL_PHASE_RUNNING,
+    HL_PHASE_DYING /* being buried there */
+};
 
 struct hl_dom {
     struct hl_machine *machine;
     uint32_t domid;
     enum hl_phase phase;
+    bool doomed;             /* to end as soon as it has been introduced */
     bool keep;               /* made by HL_CREATE: lives without holders */
     struct vbd_list holders; /* sessions of domain 0 that keep it alive */
     struct hl_table grants;  /* struct hl_share, by reference */
@@ -118,7 +126,7 @@ struct hl_session {
     struct hl_table shares;
     /* evtchn */
     int queue;          /* the handle's eventfd */
-    long queue_id;      /* what /proc calls it */
+    long long queue_id; /* what /proc calls it */
     int32_t restricted; /* to this domain; -1: to none */
     int to_close;       /* a descriptor made for the reply under way, or -1 */
     /* toolstack */
@@ -143,6 +151,8 @@ int hl_share_new(struct hl_dom *owner, uint32_t grantee, uint32_t pages, bool wr
                  struct hl_share **ret);
 /* No longer shared by its owner; gone with its last pin. */
 void hl_share_end(struct hl_share *share);
+/* Its domain is gone: nobody finds it or copies from it any more; mappings stay. */
+void hl_share_orphan(struct hl_share *share);
 /* Finds a grant for `user`; NULL with a GNTST_* status. */
 struct hl_share *hl_grant_find(const struct hl_dom *user, struct hl_grant grant, uint32_t *ret_page,
                                int32_t *status);
@@ -169,9 +179,20 @@ struct hl_port *hl_port_peer(const struct hl_port *port);
 /* Prepares a notice from a request, in the caller's domain; drops one without doing it; does it. */
 int hl_notice_set(struct hl_notice *n, const struct hl_dom *d, const struct hl_request *request);
 void hl_notice_do(struct hl_notice *n, const struct hl_share *share, uint32_t page);
+/* Drops a notice without doing it. */
+void hl_notice_forget(struct hl_notice *n);
 /* Moves every port of one evtchn session to another. */
 void hl_ports_adopt(struct hl_session *from, struct hl_session *to);
 void hl_session_drop_ports(struct hl_session *s);
+
+/* --- queue.c --- */
+int hl_queue_init(struct hl_machine *m);
+void hl_queue_finish(struct hl_machine *m);
+/* Adds to a handle's eventfd. Never waits: what a program has filled up takes no more. */
+void hl_queue_post(struct hl_machine *m, int queue);
+/* What /proc says of an eventfd: its id, the same in every process; its count. -1: it is none. */
+long long hl_queue_id(int fd);
+long long hl_queue_count(int fd);
 
 /* --- session.c --- */
 struct hl_session *hl_session_new(struct hl_dom *d, int connection);
@@ -187,6 +208,8 @@ int hl_server_listen(struct hl_dom *d);
 void hl_server_close(struct hl_dom *d);
 void hl_server_reply(struct hl_session *s, const struct hl_reply *reply, const int *fds,
                      uint32_t fd_count);
+/* Accepts a connection, or turns one away when there is no descriptor left: -1. */
+int hl_server_accept(struct hl_machine *m, int listener);
 /* The path of a thing in the domain's folder. false: too long. */
 bool hl_domain_path(const struct hl_dom *d, const char *name, char *path, size_t size);
 

@@ -77,6 +77,7 @@ int hl_domain_new(struct hl_machine *m, uint32_t domid, bool kernel, struct hl_d
     vbd_list_init(&d->waiting);
     vbd_list_init(&d->holders);
     m->domains[domid] = d;
+    d->phase = HL_PHASE_BUILDING;
     r = hl_table_begin_at(&d->grants, HL_STORE_GRANT);
     if (r == 0)
         r = hl_table_begin_at(&d->ports, 1);
@@ -92,6 +93,7 @@ int hl_domain_new(struct hl_machine *m, uint32_t domid, bool kernel, struct hl_d
         hl_domain_end(d);
         return r;
     }
+    d->phase = HL_PHASE_BEGINNING;
     *ret = d;
     return 0;
 }
@@ -108,7 +110,12 @@ static void remove_folder(const struct hl_dom *d)
 
 static void free_domain(struct hl_dom *d)
 {
+    struct hl_reply cancelled = {.error = -ECANCELED};
+    struct vbd_list *link;
+
     d->machine->domains[d->domid] = NULL;
+    while ((link = vbd_list_pop(&d->waiting)) != NULL)
+        hl_server_reply(VBD_CONTAINER(link, struct hl_session, wait), &cancelled, NULL, 0);
     hl_table_free(&d->grants);
     hl_table_free(&d->ports);
     free(d);
@@ -128,6 +135,8 @@ static void wake(struct hl_dom *d, int error)
         struct hl_reply reply = {.error = error};
         uint32_t fds = 0;
 
+        if (error < 0)
+            s->made = NULL;
         if (error < 0 || hl_session_request(s, &s->asked, -1, &reply, NULL, &fds))
             hl_server_reply(s, &reply, NULL, 0);
     }
@@ -174,7 +183,7 @@ static void end_everything(struct hl_dom *d)
         struct hl_share *share = hl_table_get(&d->grants, i);
 
         if (share != NULL)
-            share->owner = NULL;
+            hl_share_orphan(share);
     }
     remove_folder(d);
 }
@@ -192,6 +201,10 @@ void hl_domain_end(struct hl_dom *d)
 
     if (d->phase == HL_PHASE_DYING)
         return;
+    if (d->phase == HL_PHASE_BEGINNING) { /* being introduced: its end waits for that */
+        d->doomed = true;
+        return;
+    }
     d->phase = HL_PHASE_DYING;
     end_everything(d);
     if (!was_known || d->domid == 0) { /* xenstored has never heard of it, or goes with it */
@@ -232,6 +245,8 @@ void hl_machine_buried(struct hl_machine *m, uint32_t domid)
 
 static void born(struct hl_dom *d, int error)
 {
+    if (error == 0 && d->doomed)
+        error = -ECANCELED;
     if (error == 0) {
         d->phase = HL_PHASE_RUNNING;
         wake(d, 0);
@@ -288,6 +303,10 @@ static int open_machine(struct hl_machine *m)
         return r;
     if (pipe2(m->answers, O_CLOEXEC | O_NONBLOCK) < 0)
         return -errno;
+    m->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    r = hl_queue_init(m);
+    if (r < 0)
+        return r;
     m->answer = (struct hl_source){.fd = m->answers[0], .ready = answered};
     r = hl_loop_add(&m->loop, &m->answer, EPOLLIN);
     if (r == 0)
@@ -306,7 +325,7 @@ int hl_machine_new(const char *folder, const struct hl_hooks *hooks, struct hl_m
 
     if (m == NULL)
         return -ENOMEM;
-    m->loop.epoll = m->answers[0] = m->answers[1] = -1;
+    m->loop.epoll = m->answers[0] = m->answers[1] = m->spare = -1;
     m->hooks = *hooks;
     r = strlen(folder) < sizeof m->folder ? 0 : -ENAMETOOLONG;
     if (r == 0) {
@@ -334,11 +353,16 @@ void hl_machine_free(struct hl_machine *m)
     for (uint32_t i = HL_DOMID_MAX + 1; i-- > 0;) { /* domain 0 last: it maps of the others */
         if (m->domains[i] == NULL)
             continue;
+        if (m->domains[i]->phase == HL_PHASE_BEGINNING)
+            m->domains[i]->phase = HL_PHASE_RUNNING; /* nobody introduces it any more */
         hl_domain_end(m->domains[i]);
         if (m->domains[i] != NULL)
             free_domain(m->domains[i]);
     }
     hl_loop_free(&m->loop);
+    hl_queue_finish(m);
+    if (m->spare >= 0)
+        (void)close(m->spare);
     for (int i = 0; i < 2; i++)
         if (m->answers[i] >= 0)
             (void)close(m->answers[i]);

@@ -26,7 +26,9 @@ enum {
     HL_PORTS_MAX = 4096,      /* of a domain */
     HL_PORT_NUMBERS = 131072, /* of Xen's FIFO event channels */
     HL_PINS_MAX = 32768,      /* pages that one handle has mapped */
-    HL_SESSIONS_MAX = 4096    /* open handles of a domain */
+    HL_SESSIONS_MAX = 1024,   /* open handles of a domain */
+    HL_SESSIONS_ZERO = 4096,  /* of domain 0 */
+    HL_CLIENTS_MAX = 512      /* connections to a domain's xenstore */
 };
 
 /* What the embedder does when domains come and go. Called from the machine's loop; must not block:

@@ -5,6 +5,7 @@
  * client that does not read loses its handle.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -58,6 +59,24 @@ static bool is_whole(const struct hl_request *request, ssize_t bytes)
     return !has_grants || (request->count <= HL_BATCH && request->count <= grants);
 }
 
+/* One descriptor may come along. More than that is no request: they are closed, every one. */
+static int take_descriptor(struct msghdr *message)
+{
+    struct cmsghdr *c = CMSG_FIRSTHDR(message);
+    size_t count;
+    int fd = -1;
+
+    if (c == NULL || c->cmsg_type != SCM_RIGHTS)
+        return -1;
+    count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (size_t i = 0; i < count; i++) {
+        memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
+        if (count > 1)
+            (void)close(fd);
+    }
+    return count == 1 ? fd : -1;
+}
+
 /* Reads one request: its length; 0 at the end of the connection; -1 nothing there. */
 static ssize_t receive(struct hl_session *s, struct hl_request *ret, int *ret_descriptor)
 {
@@ -66,13 +85,10 @@ static ssize_t receive(struct hl_session *s, struct hl_request *ret, int *ret_de
     struct msghdr message = {.msg_iov = &iov,
                              .msg_iovlen = 1,
                              .msg_control = &control,
-                             .msg_controllen = CMSG_SPACE(sizeof(int))};
+                             .msg_controllen = sizeof control};
     ssize_t n = recvmsg(s->source.fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    struct cmsghdr *c = n > 0 ? CMSG_FIRSTHDR(&message) : NULL;
 
-    *ret_descriptor = -1;
-    if (c != NULL && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof(int)))
-        memcpy(ret_descriptor, CMSG_DATA(c), sizeof(int));
+    *ret_descriptor = n >= 0 ? take_descriptor(&message) : -1;
     if (n < 0)
         return errno == EAGAIN || errno == EINTR ? -1 : 0;
     return n;
@@ -116,10 +132,25 @@ static void connection_ready(struct hl_source *source, uint32_t events)
 
 /* --- connections --- */
 
+/* Without a descriptor left, a connection would stay in the listener's queue and keep it ready. */
+int hl_server_accept(struct hl_machine *m, int listener)
+{
+    int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+    if (fd >= 0 || (errno != EMFILE && errno != ENFILE) || m->spare < 0)
+        return fd;
+    (void)close(m->spare);
+    fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd >= 0)
+        (void)close(fd);
+    m->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    return -1;
+}
+
 static void listener_ready(struct hl_source *source, uint32_t events)
 {
     struct hl_dom *d = VBD_CONTAINER(source, struct hl_dom, listener);
-    int fd = accept4(source->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    int fd = hl_server_accept(d->machine, source->fd);
     struct hl_session *s = fd >= 0 ? hl_session_new(d, fd) : NULL;
 
     (void)events;

@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -56,6 +55,7 @@ static int open_gnttab(struct exchange *x)
         return error;
     }
     x->s->kind = HL_SESSION_GNTTAB;
+    x->reply->number = x->s->domain->domid;
     x->s->epoch = page;
     x->to_close = file;
     send_fd(x, file);
@@ -205,23 +205,6 @@ static int unshare(struct exchange *x)
 
 /* --- evtchn --- */
 
-/* What /proc calls an eventfd: the same for every descriptor of it, in every process. */
-static long eventfd_id(int fd)
-{
-    char path[48], line[128];
-    long id = -1;
-    FILE *info;
-
-    (void)snprintf(path, sizeof path, "/proc/self/fdinfo/%d", fd);
-    info = fopen(path, "re");
-    while (info != NULL && fgets(line, sizeof line, info) != NULL)
-        if (strncmp(line, "eventfd-id:", 11) == 0)
-            id = strtol(line + 11, NULL, 10);
-    if (info != NULL)
-        (void)fclose(info);
-    return id;
-}
-
 static int open_evtchn(struct exchange *x)
 {
     int queue = eventfd(0, EFD_CLOEXEC | EFD_SEMAPHORE);
@@ -230,7 +213,7 @@ static int open_evtchn(struct exchange *x)
         return -errno;
     x->s->kind = HL_SESSION_EVTCHN;
     x->s->queue = queue;
-    x->s->queue_id = eventfd_id(queue);
+    x->s->queue_id = hl_queue_id(queue);
     send_fd(x, queue);
     return 0;
 }
@@ -307,7 +290,7 @@ static int restrict_to(struct exchange *x)
 }
 
 /* The handle that a descriptor belongs to, if it is one of the same domain. */
-static struct hl_session *session_of(const struct hl_dom *d, long queue_id)
+static struct hl_session *session_of(const struct hl_dom *d, long long queue_id)
 {
     for (struct vbd_list *at = d->sessions.next; at != &d->sessions; at = at->next) {
         struct hl_session *s = VBD_CONTAINER(at, struct hl_session, link);
@@ -320,7 +303,7 @@ static struct hl_session *session_of(const struct hl_dom *d, long queue_id)
 
 static int adopt(struct exchange *x)
 {
-    long id = x->descriptor >= 0 ? eventfd_id(x->descriptor) : -1;
+    long long id = x->descriptor >= 0 ? hl_queue_id(x->descriptor) : -1;
     struct hl_session *from = id >= 0 ? session_of(x->s->domain, id) : NULL;
 
     if (from == NULL || from == x->s)
@@ -364,8 +347,12 @@ static int domains(struct exchange *x)
 
 static int store(struct exchange *x)
 {
-    x->reply->number = x->s->domain->store_port->number;
-    send_fd(x, x->s->domain->store->file);
+    const struct hl_dom *d = x->s->domain;
+
+    if (d->store_port == NULL || d->store == NULL)
+        return -ESRCH;
+    x->reply->number = d->store_port->number;
+    send_fd(x, d->store->file);
     return 0;
 }
 
@@ -542,7 +529,7 @@ struct hl_session *hl_session_new(struct hl_dom *d, int connection)
 {
     struct hl_session *s = calloc(1, sizeof *s);
 
-    if (s == NULL || d->session_count >= HL_SESSIONS_MAX) {
+    if (s == NULL || d->session_count >= (d->domid == 0 ? HL_SESSIONS_ZERO : HL_SESSIONS_MAX)) {
         free(s);
         return NULL;
     }

@@ -87,10 +87,21 @@ static void end_access(struct hl_access *access)
     (void)__atomic_add_fetch(&s->epoch->revocations, 1, __ATOMIC_SEQ_CST);
 }
 
-static void release(struct hl_share *share)
+static void end_accesses(struct hl_share *share)
 {
     while (!vbd_list_empty(&share->accesses))
         end_access(VBD_CONTAINER(share->accesses.next, struct hl_access, link));
+}
+
+void hl_share_orphan(struct hl_share *share)
+{
+    end_accesses(share);
+    share->owner = NULL;
+}
+
+static void release(struct hl_share *share)
+{
+    end_accesses(share);
     forget_refs(share, share->pages);
     if (share->page != NULL)
         (void)munmap(share->page, HL_PAGE);

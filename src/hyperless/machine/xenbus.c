@@ -23,11 +23,12 @@
 /* --- to xenstored --- */
 
 static void remember(struct hl_xenbus *x, const struct hl_xenbus_client *client,
-                     const struct xsc_header *header)
+                     const struct xsc_header *header, struct hl_watch *watch)
 {
     struct hl_pending *p = calloc(1, sizeof *p);
 
     if (p == NULL) {
+        free(watch);
         x->broken = true;
         return;
     }
@@ -36,19 +37,30 @@ static void remember(struct hl_xenbus *x, const struct hl_xenbus_client *client,
     p->client_request = header->req_id;
     p->op = header->type;
     p->tx = header->tx_id;
+    p->watch = watch;
     vbd_list_append(&x->pending, &p->link);
 }
 
 void hl_xenbus_send(struct hl_xenbus *x, const struct hl_xenbus_client *client,
-                    const struct xsc_header *header, const void *payload)
+                    const struct xsc_header *header, const void *payload, struct hl_watch *watch)
 {
     struct xsc_header mine = *header;
 
+    if (x->broken) {
+        free(watch);
+        return;
+    }
     mine.req_id = x->next_request;
-    remember(x, client, header);
+    remember(x, client, header, watch);
     if (x->broken || hl_bytes_append(&x->out, &mine, sizeof mine) < 0 ||
         hl_bytes_append(&x->out, payload, mine.len) < 0)
         x->broken = true;
+}
+
+static void free_pending(struct hl_pending *p)
+{
+    free(p->watch);
+    free(p);
 }
 
 static int write_ring(struct hl_xenbus *x)
@@ -103,16 +115,20 @@ static void fire(struct hl_xenbus *x)
     hl_client_tell(c, &header, payload);
 }
 
-/* A transaction that nobody waits for any more is ended at once. */
+/* A transaction or a watch that nobody waits for any more is ended at once. */
 static void end_orphan(struct hl_xenbus *x, const struct hl_pending *p)
 {
     struct xsc_header end = {.type = XSC_OP_TRANSACTION_END, .len = 2};
     uint64_t id;
 
+    if (p->op == XSC_OP_WATCH && p->watch != NULL && x->in.header.type == p->op) {
+        end = (struct xsc_header){.type = XSC_OP_UNWATCH, .len = (uint32_t)p->watch->len};
+        hl_xenbus_send(x, NULL, &end, p->watch->payload, NULL);
+    }
     if (p->op == XSC_OP_TRANSACTION_START && x->in.header.type == p->op &&
         vbd_parse_u64(x->in.body, strnlen(x->in.body, x->in.header.len), UINT32_MAX, &id)) {
         end.tx_id = (uint32_t)id;
-        hl_xenbus_send(x, NULL, &end, "F");
+        hl_xenbus_send(x, NULL, &end, "F", NULL);
     }
 }
 
@@ -146,7 +162,7 @@ static void dispatch(struct hl_xenbus *x)
         hl_client_reply(c, p, &x->in);
     else
         end_orphan(x, p);
-    free(p);
+    free_pending(p);
 }
 
 static int read_ring(struct hl_xenbus *x)
@@ -186,7 +202,7 @@ static void free_the_gone(struct hl_xenbus *x)
     {
         struct hl_xenbus_client *c = VBD_CONTAINER(at, struct hl_xenbus_client, link);
 
-        if (c->gone)
+        if (c->gone || x->broken) /* without a ring there is nothing to be had here */
             hl_client_free(c);
     }
 }
@@ -204,6 +220,7 @@ void hl_xenbus_pump(struct hl_xenbus *x)
         if ((in > 0 || out > 0) && x->domain->store_port != NULL)
             hl_port_notify(x->domain->store_port);
     } while (!x->broken && (in > 0 || out > 0));
+    free_the_gone(x);
     pause_clients(x);
 }
 
@@ -301,7 +318,7 @@ void hl_xenbus_free(struct hl_xenbus *x)
     while (!vbd_list_empty(&x->clients))
         hl_client_free(VBD_CONTAINER(x->clients.next, struct hl_xenbus_client, link));
     while ((link = vbd_list_pop(&x->pending)) != NULL)
-        free(VBD_CONTAINER(link, struct hl_pending, link));
+        free_pending(VBD_CONTAINER(link, struct hl_pending, link));
     close_source(x, &x->queue);
     close_source(x, &x->listener);
     if (hl_domain_path(x->domain, HL_XENSTORE, path, sizeof path))

@@ -19,6 +19,7 @@ struct hl_xenbus {
     struct hl_source queue; /* the kernel's eventfd */
     struct hl_source listener;
     struct vbd_list clients;
+    uint32_t client_count;
     uint32_t next_client; /* numbers are never used twice: late watch events are told apart */
     uint32_t next_request;
     struct vbd_list pending; /* struct hl_pending, in the order of the ring */
@@ -35,6 +36,7 @@ struct hl_pending {
     uint32_t client, client_request; /* whose it is (0: nobody's), and its number there */
     uint32_t op;
     uint32_t tx;
+    struct hl_watch *watch; /* of WATCH and UNWATCH: what it speaks of; owned */
 };
 
 struct hl_xenbus_client {
@@ -62,9 +64,10 @@ struct hl_transaction {
 };
 
 /* --- xenbus.c --- */
-/* Sends a request over the ring for a client (NULL: the answer is dropped). */
+/* Sends a request over the ring for a client (NULL: the answer is dropped); `watch`, if it is one
+ * of a watch, is taken. */
 void hl_xenbus_send(struct hl_xenbus *x, const struct hl_xenbus_client *client,
-                    const struct xsc_header *header, const void *payload);
+                    const struct xsc_header *header, const void *payload, struct hl_watch *watch);
 void hl_xenbus_pump(struct hl_xenbus *x);
 
 /* --- xenbus_client.c --- */
@@ -74,7 +77,7 @@ void hl_client_free(struct hl_xenbus_client *c);
 void hl_client_tell(struct hl_xenbus_client *c, const struct xsc_header *header,
                     const void *payload);
 /* A reply or watch event that came over the ring for this client. */
-void hl_client_reply(struct hl_xenbus_client *c, const struct hl_pending *p,
+void hl_client_reply(struct hl_xenbus_client *c, struct hl_pending *p,
                      const struct xsc_frame *frame);
 void hl_client_listen(struct hl_xenbus_client *c);
 

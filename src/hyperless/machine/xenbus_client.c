@@ -87,12 +87,39 @@ static void keep_transactions(struct hl_xenbus_client *c, const struct hl_pendin
     }
 }
 
-void hl_client_reply(struct hl_xenbus_client *c, const struct hl_pending *p,
+static struct hl_watch *find_watch(struct hl_xenbus_client *c, const struct hl_watch *same)
+{
+    for (struct vbd_list *at = c->watches.next; at != &c->watches; at = at->next) {
+        struct hl_watch *w = VBD_CONTAINER(at, struct hl_watch, link);
+
+        if (w->len == same->len && memcmp(w->payload, same->payload, same->len) == 0)
+            return w;
+    }
+    return NULL;
+}
+
+/* What the server has done is kept, so that it can be undone in the client's name. */
+static void keep_watches(struct hl_xenbus_client *c, struct hl_pending *p)
+{
+    struct hl_watch *old = p->watch != NULL ? find_watch(c, p->watch) : NULL;
+
+    if (p->op == XSC_OP_UNWATCH && old != NULL) {
+        vbd_list_remove(&old->link);
+        free(old);
+    } else if (p->op == XSC_OP_WATCH && p->watch != NULL && old == NULL) {
+        vbd_list_append(&c->watches, &p->watch->link);
+        p->watch = NULL;
+    }
+}
+
+void hl_client_reply(struct hl_xenbus_client *c, struct hl_pending *p,
                      const struct xsc_frame *frame)
 {
     struct xsc_header header = frame->header;
 
     keep_transactions(c, p, frame);
+    if (header.type == p->op)
+        keep_watches(c, p);
     header.req_id = p->client_request;
     header.tx_id = p->tx;
     hl_client_tell(c, &header, frame->body);
@@ -100,35 +127,16 @@ void hl_client_reply(struct hl_xenbus_client *c, const struct hl_pending *p,
 
 /* --- requests --- */
 
-/* The same watch as it was set, so that UNWATCH names it as WATCH did. */
-static struct hl_watch *find_watch(struct hl_xenbus_client *c, const char *payload, size_t len)
+static struct hl_watch *new_watch(const char *payload, size_t len)
 {
-    for (struct vbd_list *at = c->watches.next; at != &c->watches; at = at->next) {
-        struct hl_watch *w = VBD_CONTAINER(at, struct hl_watch, link);
+    struct hl_watch *w = calloc(1, sizeof *w + len);
 
-        if (w->len == len && memcmp(w->payload, payload, len) == 0)
-            return w;
-    }
-    return NULL;
-}
-
-static void keep_watch(struct hl_xenbus_client *c, uint32_t op, const char *payload, size_t len)
-{
-    struct hl_watch *w = find_watch(c, payload, len);
-
-    if (op == XSC_OP_UNWATCH && w != NULL) {
-        vbd_list_remove(&w->link);
-        free(w);
-    } else if (op == XSC_OP_WATCH && w == NULL) {
-        w = calloc(1, sizeof *w + len);
-        if (w == NULL) {
-            c->gone = true;
-            return;
-        }
-        w->len = len;
-        memcpy(w->payload, payload, len);
-        vbd_list_append(&c->watches, &w->link);
-    }
+    if (w == NULL)
+        return NULL;
+    vbd_list_init(&w->link);
+    w->len = len;
+    memcpy(w->payload, payload, len);
+    return w;
 }
 
 /* "PATH\0TOKEN\0..." goes on as "PATH\0NUMBER/TOKEN\0...". */
@@ -137,6 +145,7 @@ static void forward_watch(struct hl_xenbus_client *c)
     struct xsc_header header = c->in.header;
     size_t path = strnlen(c->in.body, header.len);
     char payload[HL_REQUEST_MAX + 16];
+    struct hl_watch *watch;
     int n;
 
     if (path == header.len) {
@@ -151,8 +160,11 @@ static void forward_watch(struct hl_xenbus_client *c)
         refuse(c, &c->in.header, "E2BIG");
         return;
     }
-    keep_watch(c, header.type, payload, header.len);
-    hl_xenbus_send(c->xenbus, c, &header, payload);
+    watch = new_watch(payload, header.len);
+    if (watch == NULL)
+        refuse(c, &c->in.header, "ENOMEM");
+    else
+        hl_xenbus_send(c->xenbus, c, &header, payload, watch);
 }
 
 static void end_watches(struct hl_xenbus_client *c)
@@ -163,7 +175,7 @@ static void end_watches(struct hl_xenbus_client *c)
         struct hl_watch *w = VBD_CONTAINER(link, struct hl_watch, link);
         struct xsc_header header = {.type = XSC_OP_UNWATCH, .len = (uint32_t)w->len};
 
-        hl_xenbus_send(c->xenbus, NULL, &header, w->payload);
+        hl_xenbus_send(c->xenbus, NULL, &header, w->payload, NULL);
         free(w);
     }
 }
@@ -176,7 +188,7 @@ static void end_transactions(struct hl_xenbus_client *c)
         struct hl_transaction *t = VBD_CONTAINER(link, struct hl_transaction, link);
         struct xsc_header header = {.type = XSC_OP_TRANSACTION_END, .tx_id = t->id, .len = 2};
 
-        hl_xenbus_send(c->xenbus, NULL, &header, "F");
+        hl_xenbus_send(c->xenbus, NULL, &header, "F", NULL);
         free(t);
     }
 }
@@ -209,7 +221,7 @@ static void take_request(struct hl_xenbus_client *c)
     else if (header->type == OP_RESET_WATCHES)
         reset_own_watches(c);
     else
-        hl_xenbus_send(c->xenbus, c, header, c->in.body);
+        hl_xenbus_send(c->xenbus, c, header, c->in.body, NULL);
 }
 
 static void read_in(struct hl_xenbus_client *c)
@@ -248,8 +260,9 @@ static void client_ready(struct hl_source *source, uint32_t events)
 void hl_client_accept(struct hl_source *listener, uint32_t events)
 {
     struct hl_xenbus *x = VBD_CONTAINER(listener, struct hl_xenbus, listener);
-    int fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    struct hl_xenbus_client *c = fd >= 0 ? calloc(1, sizeof *c) : NULL;
+    int fd = hl_server_accept(x->domain->machine, listener->fd);
+    bool room = x->client_count < HL_CLIENTS_MAX && !x->broken;
+    struct hl_xenbus_client *c = fd >= 0 && room ? calloc(1, sizeof *c) : NULL;
 
     (void)events;
     if (c == NULL) {
@@ -263,6 +276,7 @@ void hl_client_accept(struct hl_source *listener, uint32_t events)
     vbd_list_init(&c->watches);
     vbd_list_init(&c->transactions);
     vbd_list_append(&x->clients, &c->link);
+    x->client_count++;
     if (hl_loop_add(&x->domain->machine->loop, &c->source, EPOLLIN) < 0)
         hl_client_free(c);
     else
@@ -276,6 +290,7 @@ void hl_client_free(struct hl_xenbus_client *c)
     hl_loop_remove(&c->xenbus->domain->machine->loop, &c->source);
     (void)close(c->source.fd);
     vbd_list_remove(&c->link);
+    c->xenbus->client_count--;
     hl_bytes_free(&c->out);
     xsc_frame_free(&c->in, &vbd_libc_allocator);
     free(c);
