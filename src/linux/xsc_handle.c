@@ -58,8 +58,11 @@ const char *xsc_answer_reason(const struct xsc_answer *a, int error)
 
 int xsc_handle_fail(struct xsc_handle *h, const struct xsc_call *call, int error, const char *word)
 {
-    const char *path = call->path != NULL ? call->path : "";
+    const char *path = call->path != NULL ? call->path : "", *objection;
 
+    if (error == -EINVAL && path[0] != '\0' && path[0] != '@' &&
+        xsc_check_path(path, &objection) < 0)
+        word = objection; /* it was not even sent */
     return vbd_fail(&h->why, error, "%s%s%s: %s", xsc_op_name(call->op), path[0] != '\0' ? " " : "",
                     path, word);
 }

@@ -10,7 +10,7 @@ enum {
     EXIT_OK = 0,
     EXIT_FAILED = 1,
     EXIT_USAGE = 2,
-    EXIT_NOT_CONNECTED = 3 /* attach: offered, but the guest has not taken it */
+    EXIT_NOT_CONNECTED = 3 /* attach: offered, but the guest has not taken it; xs: out of time */
 };
 
 int serve_main(int argc, char **argv);
@@ -19,6 +19,7 @@ int detach_main(int argc, char **argv);
 int list_main(int argc, char **argv);
 int stat_main(int argc, char **argv);
 int hyperless_main(int argc, char **argv);
+int xs_main(int argc, char **argv);
 
 /* --- tool.c: the tools around the daemon --- */
 

@@ -1,0 +1,108 @@
+#!/usr/bin/env bats
+bats_require_minimum_version 1.5.0
+# "vbdkit xs" against the real daemons. $XENSTORED (c or ocaml) says which.
+
+xs() { # runs a shell script beside a fresh xenstored; xs is the command there
+  run --separate-stderr "$WITH_XENSTORED" "$VBDKIT" "$XENSTORED" sh -c "xs() { \"\$VBDKIT\" xs \"\$@\"; }
+$1"
+  echo "$output"
+  echo "$stderr"
+}
+
+setup() {
+  export VBDKIT
+  cd "$BATS_TEST_TMPDIR"
+}
+
+@test "$XENSTORED: ls shows a tree, paths, or JSON" {
+  xs 'xs write /t/a 1 /t/a/b "two words" /t/c ""
+    xs ls /t; xs ls --flat /t; xs ls --json --perms /t; xs ls /none; echo "status $?"'
+  [ "${lines[0]}" = 'a = "1"' ]
+  [ "${lines[1]}" = ' b = "two words"' ]
+  [ "${lines[2]}" = 'c = ""' ]
+  [ "${lines[4]}" = '/t/a/b = "two words"' ]
+  [[ "$output" == *'status 1' ]]
+  [[ "$stderr" == *"vbdkit xs ls: read /none: ENOENT"* ]]
+  sed -n '/^{/,/^}/p' <<<"$output" | jq -e '.children.a.children.b.value == "two words" and .perms == "n0"'
+}
+
+@test "$XENSTORED: values are bytes: NULs and what is not printable survive" {
+  xs 'printf "a\\0b\\001\\n\"\\\\" >in
+    xs write --raw /v <in; xs read --raw /v | cmp - in && echo same
+    xs read /v; xs read --json /v
+    printf "" | xs write --raw /e; xs read --raw /e | wc -c'
+  [ "${lines[0]}" = same ]
+  [ "${lines[1]}" = 'a\x00b\x01\x0a\"\\' ]
+  [[ "$output" == *'"hex":"610062010a225c"'* ]]
+  [ "${lines[-1]}" = 0 ]
+}
+
+@test "$XENSTORED: a directory larger than a message is listed whole" {
+  xs 'for i in $(seq 1 120); do echo "mkdir /big/$i-0123456789012345678901234567890123456789"; done | xs txn
+    xs ls --flat /big | wc -l'
+  [ "$output" = 120 ]
+}
+
+@test "$XENSTORED: several writes, removals or nodes are all or none" {
+  xs 'xs write /w/a 1 /w//b 2; echo "status $?"; xs read /w/a
+    xs write /w/a 1 /w/b 2; xs rm /w/a /none/x; echo "status $?"; xs read /w/a
+    xs mkdir /w/c /w/d; xs ls --flat /w; xs write /odd; echo "status $?"'
+  [ "${lines[0]}" = "status 1" ]
+  [ "${lines[1]}" = "status 1" ]
+  [ "${lines[2]}" = 1 ]
+  [ "${lines[3]}" = '/w/a = "1"' ]
+  [ "${lines[-2]}" = '/w/d = ""' ]
+  [ "${lines[-1]}" = "status 2" ]
+}
+
+@test "$XENSTORED: permissions are shown and set, and what is none is refused" {
+  xs 'xs write /p x; xs perms /p; xs perms /p n4 r0 b5; xs perms /p; xs perms --json /p
+    for bad in x4 n r99999 ""; do xs perms /p "$bad"; echo "status $?"; done'
+  [ "${lines[0]}" = n0 ]
+  [ "${lines[1]}" = n4,r0,b5 ]
+  [ "$(grep -c 'status 1' <<<"$output")" -eq 4 ]
+}
+
+@test "$XENSTORED: wait sees a value come, a node come and go, and the end of its time" {
+  xs 'xs wait --timeout 0.1 /x; echo "status $?"
+    xs wait --timeout 20 /x yes & xs write /x no; xs write /x yes; wait $!; echo "value $?"
+    xs wait --timeout 20 --gone /x & xs rm /x; wait $!; echo "gone $?"
+    xs wait --gone /x there; echo "wrong $?"'
+  [ "${lines[0]}" = "status 3" ]
+  [ "${lines[1]}" = "value 0" ]
+  [ "${lines[2]}" = "gone 0" ]
+  [ "${lines[3]}" = "wrong 1" ]
+}
+
+@test "$XENSTORED: watch prints what changes, a number of times or for a time" {
+  xs 'xs watch --count 3 /w >events & watcher=$!
+    xs wait --timeout 20 /nothing --gone; until [ -s events ]; do xs read /none 2>/dev/null; done
+    xs write /w/a 1; xs write /w/b 2; wait $watcher; echo "status $?"; cat events
+    xs watch --json --timeout 0.1 /w; echo "status $?"'
+  [ "${lines[0]}" = "status 0" ]
+  [ "${lines[1]}" = /w ]
+  [[ "$output" == *'{"path":"/w"}'* ]]
+  [ "${lines[-1]}" = "status 3" ]
+}
+
+@test "$XENSTORED: a script is one transaction, and a line that fails undoes all" {
+  xs 'printf "# comment\n\nwrite /s/a some words\nread /s/a\nrequire /s/none\n" | xs txn; echo "status $?"
+    printf "write /s/b 1\nrequire /s/a other\n" | xs txn; echo "status $?"
+    printf "rm /s/a\nfrobnicate /x\n" >script; xs txn script; echo "status $?"; xs ls --flat /s
+    xs txn no-such-script; echo "status $?"'
+  [ "${lines[0]}" = "some words" ]
+  [ "${lines[1]}" = "status 0" ]
+  [ "${lines[2]}" = "status 1" ]
+  [ "${lines[3]}" = "status 1" ]
+  [ "${lines[4]}" = '/s/a = "some words"' ]
+  [ "${lines[5]}" = "status 1" ]
+  [[ "$stderr" == *"nothing was changed: line 2: /s/a is not as required"* ]]
+  [[ "$stderr" == *'line 2: "frobnicate'* ]]
+}
+
+@test "$XENSTORED: errors name the operation, the path and the server's word" {
+  xs 'xs read /none; xs write "/sp ace" x; xs rm /none/deep; echo done'
+  [[ "$stderr" == *"read /none: ENOENT"* ]]
+  [[ "$stderr" == *"write /sp ace: the path has a character other than"* ]]
+  [[ "$stderr" == *"rm /none/deep: ENOENT"* ]]
+}
