@@ -140,6 +140,8 @@ VBD_API void xsc_disconnected(struct xsc *x, const char *why);
 VBD_API const char *xsc_why(const struct xsc *x);
 /* How many calls wait for their answer; a client that is idle has none. */
 VBD_API size_t xsc_pending(const struct xsc *x);
+/* How many of them have been written whole: so many answers will come. */
+VBD_API size_t xsc_awaited(const struct xsc *x);
 
 /* Ends a session's connection in order, as before a domain is saved or xenstored is replaced: open
  * transactions and requests that were made are waited for, watches are cancelled, new requests

@@ -8,10 +8,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "linux/error.h"
+
+/* A thread that waits in xsc_client_await while another reads. On its stack. */
+struct waiter {
+    struct vbd_list link; /* in the client's `waiters`, until it is woken */
+    pthread_cond_t cond;
+    const bool *done;
+    bool woken;
+};
 
 /* The client whose callbacks this thread is running, or NULL. */
 static _Thread_local const struct xsc_client *dispatching;
@@ -28,6 +37,7 @@ static int init(struct xsc_client *c)
         xsc_free(c->x);
         return r;
     }
+    vbd_list_init(&c->waiters);
     (void)pthread_mutex_init(&c->lock, NULL);
     (void)pthread_condattr_init(&monotonic);
     (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -143,10 +153,32 @@ static const struct xsc_client *begin_callbacks(const struct xsc_client *c)
     return before;
 }
 
+static void wake(struct xsc_client *c, struct waiter *w)
+{
+    vbd_list_remove(&w->link);
+    w->woken = true;
+    c->woken++;
+    (void)pthread_cond_signal(&w->cond);
+}
+
+/* Wakes those whose answers are there; all, when there is nothing more to wait for. */
+static void wake_answered(struct xsc_client *c)
+{
+    bool all = xsc_why(c->x)[0] != '\0';
+
+    VBD_LIST_EACH(at, after, &c->waiters)
+    {
+        struct waiter *w = VBD_CONTAINER(at, struct waiter, link);
+
+        if (all || *w->done)
+            wake(c, w);
+    }
+}
+
 static void end_callbacks(struct xsc_client *c, const struct xsc_client *before)
 {
     dispatching = before;
-    (void)pthread_cond_broadcast(&c->changed);
+    wake_answered(c);
 }
 
 static void lost(struct xsc_client *c, int error)
@@ -154,6 +186,8 @@ static void lost(struct xsc_client *c, int error)
     char why[120];
 
     (void)snprintf(why, sizeof why, "the connection to xenstore was lost: %s", strerror(-error));
+    if (c->transport.kind == XSC_TRANSPORT_SOCKET)
+        (void)shutdown(c->transport.fd, SHUT_RDWR); /* ends a read that waits */
     xsc_disconnected(c->x, why);
 }
 
@@ -192,6 +226,8 @@ short xsc_client_events(struct xsc_client *c)
 
 void xsc_client_flush(struct xsc_client *c)
 {
+    if (c->woken > 0 && xsc_why(c->x)[0] == '\0')
+        return; /* the last of those will, or the next reader */
     (void)write_out(c);
     /* What did not fit, and a loss, are the reader's business, who may be polling for input only.
      */
@@ -201,6 +237,8 @@ void xsc_client_flush(struct xsc_client *c)
 
 void xsc_client_wake(struct xsc_client *c)
 {
+    VBD_LIST_EACH(at, after, &c->waiters)
+    wake(c, VBD_CONTAINER(at, struct waiter, link));
     (void)pthread_cond_broadcast(&c->changed);
     if (c->has_reader)
         (void)!write(c->kick[1], "", 1);
@@ -252,7 +290,7 @@ static int read_all(struct xsc_client *c)
     if (c->transport.kind == XSC_TRANSPORT_RING)
         return take_ring(c);
     for (long n = 1; r == 0 && n > 0;) {
-        n = xsc_transport_read(&c->transport, buffer, sizeof buffer);
+        n = xsc_transport_read(&c->transport, buffer, sizeof buffer, false);
         r = take_in(c, buffer, n);
     }
     return r;
@@ -306,40 +344,87 @@ static void take_found(struct xsc_client *c, const void *buffer, long n, bool ri
     (void)write_out(c);
 }
 
-/* One turn as the reader: polls and reads unlocked. */
+/* When one answer is on its way, the descriptor need not be polled first: it will be readable. What
+ * the reader is wanted for otherwise can wait until then. Of many answers, poll lets some gather;
+ * reading at once would wake this thread for each. */
+static bool may_read_at_once(const struct xsc_client *c, int64_t deadline)
+{
+    return c->transport.kind == XSC_TRANSPORT_SOCKET && deadline < 0 && xsc_awaited(c->x) == 1 &&
+           !xsc_wants_write(c->x) && !c->exchanging;
+}
+
+/* Polls and reads, unlocked: how many bytes, or -errno; *ring_event when a ring's event came. */
+static long poll_and_read(struct xsc_client *c, short events, int64_t deadline, void *buffer,
+                          size_t size, bool *ring_event)
+{
+    char drop[64];
+    struct pollfd fds[] = {{.fd = events != 0 ? c->transport.fd : -1, .events = events},
+                           {.fd = c->kick[0], .events = POLLIN}};
+    bool ready = poll(fds, 2, ms_until(deadline)) > 0 && (fds[0].revents & ~POLLOUT) != 0;
+
+    while (fds[1].revents != 0 && read(c->kick[0], drop, sizeof drop) > 0)
+        ;
+    *ring_event = ready && c->transport.kind == XSC_TRANSPORT_RING;
+    return ready && !*ring_event ? xsc_transport_read(&c->transport, buffer, size, false) : 0;
+}
+
+/* One turn as the reader, unlocked while it waits. Nothing stays unsent meanwhile. */
 static void read_for_all(struct xsc_client *c, int64_t deadline)
 {
-    char buffer[16384], drop[64];
-    struct pollfd fds[] = {
-        {.fd = xsc_is_suspended(c->x) ? -1 : c->transport.fd, .events = wanted(c)},
-        {.fd = c->kick[0], .events = POLLIN}};
-    bool is_ring = c->transport.kind == XSC_TRANSPORT_RING, ready;
-    long n = 0;
+    char buffer[16384];
+    bool ring_event = false, at_once;
+    short events;
+    long n;
 
     c->has_reader = true;
+    (void)write_out(c);
+    events = xsc_why(c->x)[0] == '\0' ? wanted(c) : 0;
+    at_once = events != 0 && may_read_at_once(c, deadline);
     xsc_client_unlock(c);
-    ready = poll(fds, 2, ms_until(deadline)) > 0 && (fds[0].revents & ~POLLOUT) != 0;
-    if (ready && !is_ring)
-        n = xsc_transport_read(&c->transport, buffer, sizeof buffer);
-    while (read(c->kick[0], drop, sizeof drop) > 0)
-        ;
+    if (at_once)
+        n = xsc_transport_read(&c->transport, buffer, sizeof buffer, true);
+    else
+        n = poll_and_read(c, events, deadline, buffer, sizeof buffer, &ring_event);
     xsc_client_lock(c);
-    take_found(c, buffer, n, ready && is_ring);
+    take_found(c, buffer, n, ring_event);
     c->has_reader = false;
-    (void)pthread_cond_broadcast(&c->changed);
+    if (c->exchanging)
+        (void)pthread_cond_broadcast(&c->changed);
 }
 
-static void wait_for_reader(struct xsc_client *c, int64_t deadline)
+/* Waits until woken, or the deadline. */
+static void wait_turn(struct xsc_client *c, const bool *done, int64_t deadline)
 {
     struct timespec until = {.tv_sec = deadline / 1000, .tv_nsec = deadline % 1000 * 1000000};
+    struct waiter w = {.done = done};
+    pthread_condattr_t monotonic;
+    int r = 0;
 
-    if (deadline < 0)
-        (void)pthread_cond_wait(&c->changed, &c->lock);
+    (void)pthread_condattr_init(&monotonic);
+    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&w.cond, &monotonic);
+    (void)pthread_condattr_destroy(&monotonic);
+    vbd_list_append(&c->waiters, &w.link);
+    while (!w.woken && r == 0)
+        r = deadline < 0 ? pthread_cond_wait(&w.cond, &c->lock)
+                         : pthread_cond_timedwait(&w.cond, &c->lock, &until);
+    if (w.woken)
+        c->woken--;
     else
-        (void)pthread_cond_timedwait(&c->changed, &c->lock, &until);
+        vbd_list_remove(&w.link);
+    (void)pthread_cond_destroy(&w.cond);
 }
 
-int xsc_client_await(struct xsc_client *c, const bool *done, int64_t deadline)
+/* Somebody has to read for those who still wait; and what was put off is sent by the last. */
+static void leave(struct xsc_client *c)
+{
+    if (!c->has_reader && !vbd_list_empty(&c->waiters))
+        wake(c, VBD_CONTAINER(c->waiters.next, struct waiter, link));
+    if (c->woken == 0 && xsc_wants_write(c->x))
+        xsc_client_flush(c);
+}
+
+static int await(struct xsc_client *c, const bool *done, int64_t deadline)
 {
     bool over = false;
 
@@ -353,7 +438,15 @@ int xsc_client_await(struct xsc_client *c, const bool *done, int64_t deadline)
         if (!c->has_reader && !c->exchanging)
             read_for_all(c, deadline);
         else if (!over)
-            wait_for_reader(c, deadline);
+            wait_turn(c, done, deadline);
     }
     return 0;
+}
+
+int xsc_client_await(struct xsc_client *c, const bool *done, int64_t deadline)
+{
+    int r = await(c, done, deadline);
+
+    leave(c);
+    return r;
 }

@@ -4,16 +4,21 @@
 
 #include <pthread.h>
 
+#include "base/list.h"
 #include "linux/xsc_transport.h"
 #include "vbdkit/xsc_linux.h"
 
 /* The lock covers the session and every field. One thread at a time is the reader: it polls and
- * reads with the lock released while the others wait on `changed`. */
+ * reads with the lock released, while the others wait, each for its own answer. Whoever is woken is
+ * likely to ask again soon, so output waits for the last of them to come by: their requests travel
+ * together. It never waits longer than until the next poll. */
 struct xsc_client {
     struct xsc_transport transport;
     struct xsc *x;
     pthread_mutex_t lock;
-    pthread_cond_t changed; /* callbacks ran, or the reader's place is free */
+    pthread_cond_t changed;  /* the reader's place is free, for whoever exchanges the transport */
+    struct vbd_list waiters; /* struct waiter of xsc_client.c: threads that wait for an answer */
+    size_t woken;            /* threads that were woken and have not come by yet */
     bool has_reader;
     bool exchanging; /* nobody may become the reader */
     int kick[2];     /* a pipe: wakes the reader to look at its events again */

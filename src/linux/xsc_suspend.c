@@ -70,6 +70,11 @@ int xsc_client_resume(struct xsc_client *c, const char *address, struct vbd_erro
     if (r < 0)
         return r;
     xsc_client_lock(c);
+    if (!xsc_is_suspended(c->x) && xsc_why(c->x)[0] == '\0') {
+        xsc_client_unlock(c);
+        xsc_transport_close(&transport);
+        return vbd_fail(why, -EBUSY, "resume: the connection is neither suspended nor lost");
+    }
     keep_readers_out(c);
     r = xsc_client_go_on(c, true);
     if (r == 0) {

@@ -25,7 +25,11 @@ int xsc_transport_adopt(int fd, struct xsc_transport *ret)
     struct stat st;
     int flags = fcntl(fd, F_GETFL);
 
-    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 || fstat(fd, &st) < 0)
+    if (flags < 0 || fstat(fd, &st) < 0)
+        return -errno;
+    /* A socket is told at each call whether to wait. */
+    flags = S_ISSOCK(st.st_mode) ? flags & ~O_NONBLOCK : flags | O_NONBLOCK;
+    if (fcntl(fd, F_SETFL, flags) < 0)
         return -errno;
     *ret = (struct xsc_transport){
         .fd = fd, .kind = S_ISCHR(st.st_mode) ? XSC_TRANSPORT_DEVICE : XSC_TRANSPORT_SOCKET};
@@ -189,9 +193,10 @@ int xsc_transport_receive(const struct xsc_transport *t, struct xsc *x)
     return r;
 }
 
-long xsc_transport_read(const struct xsc_transport *t, void *buffer, size_t size)
+long xsc_transport_read(const struct xsc_transport *t, void *buffer, size_t size, bool wait)
 {
-    ssize_t n = read(t->fd, buffer, size);
+    ssize_t n = t->kind == XSC_TRANSPORT_SOCKET ? recv(t->fd, buffer, size, wait ? 0 : MSG_DONTWAIT)
+                                                : read(t->fd, buffer, size);
 
     if (n > 0)
         return n;

@@ -30,8 +30,9 @@ void xsc_transport_close(struct xsc_transport *t);
 int xsc_transport_write(const struct xsc_transport *t, struct xsc *x);
 /* Of a ring: feeds the session with what has come. 0 or -errno. */
 int xsc_transport_receive(const struct xsc_transport *t, struct xsc *x);
-/* Of the others: reads up to size bytes: how many, 0 for none now, -ECONNRESET at the end, -errno.
+/* Of the others: reads up to size bytes, and of a socket waits for the first when told to: how
+ * many, 0 for none now, -ECONNRESET at the end, -errno.
  */
-long xsc_transport_read(const struct xsc_transport *t, void *buffer, size_t size);
+long xsc_transport_read(const struct xsc_transport *t, void *buffer, size_t size, bool wait);
 
 #endif

@@ -210,6 +210,11 @@ const char *xsc_why(const struct xsc *x)
     return x->why;
 }
 
+size_t xsc_awaited(const struct xsc *x)
+{
+    return x->on_wire;
+}
+
 size_t xsc_pending(const struct xsc *x)
 {
     return x->pending;
