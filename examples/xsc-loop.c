@@ -38,6 +38,10 @@ static void changed(void *ctx, const char *path)
 
     if (change == NULL)
         return;
+    if (path == NULL) { /* only after xsc_resume: the watch fires anew by itself as well */
+        free(change);
+        return;
+    }
     (void)snprintf(change->path, sizeof change->path, "%s", path);
     /* Whatever becomes of the call, `free` is called on the change exactly once. */
     (void)xsc_submit(session, &call, (struct xsc_completion){value_came, change, free});
