@@ -1,11 +1,15 @@
 /* xsc_domains.c - the operations of a handle that speak of domains: for toolstacks, which tell
  * xenstored who comes and goes. Called by users; domain 0's alone may make them. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "linux/xsc_handle.h"
 
-enum { NUMBER = 24 /* bytes of a decimal number and its NUL */ };
+enum {
+    NUMBER = 24,       /* bytes of a decimal number and its NUL */
+    DOMID_MAX = 0x7fef /* DOMID_FIRST_RESERVED - 1 */
+};
 
 /* A domain operation's strings: the domain first, as the call's path, then `count` numbers. */
 static int call_domain(struct xsc_handle *h, enum xsc_op op, unsigned domid,
@@ -15,6 +19,8 @@ static int call_domain(struct xsc_handle *h, enum xsc_op op, unsigned domid,
     struct xsc_call call = {.op = op, .path = domain, .value = value};
 
     (void)snprintf(domain, sizeof domain, "%u", domid);
+    if (domid > DOMID_MAX)
+        return xsc_handle_fail(h, &call, -EINVAL, "there is no domain of such a number");
     for (size_t i = 0; i < count; i++)
         call.value_len += (size_t)snprintf(value + call.value_len, NUMBER, "%lu", numbers[i]) + 1;
     return xsc_handle_call(h, &call, ret, ret_len);
