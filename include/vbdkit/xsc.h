@@ -6,9 +6,9 @@
  * /dev/xen/xenbus and adds calls that block.
  *
  * Threads: one thread at a time per session. Callbacks run inside xsc_feed, xsc_disconnected,
- * xsc_output_refused and xsc_free, on the caller's thread; a callback may submit calls and add or
- * remove watches and batches on the same session, but must not feed or free it.
- * Protocol: xen's docs/misc/xenstore.txt and public/io/xs_wire.h.
+ * xsc_output_refused, xsc_suspend, xsc_resume, xsc_watch_remove and xsc_free, on the caller's
+ * thread; a callback may submit calls and add or remove watches and batches on the same session,
+ * but must not feed or free it. Protocol: xen's docs/misc/xenstore.txt and public/io/xs_wire.h.
  */
 #ifndef VBDKIT_XSC_H
 #define VBDKIT_XSC_H
@@ -152,8 +152,8 @@ VBD_API size_t xsc_awaited(const struct xsc *x);
 VBD_API int xsc_suspend(struct xsc *x, void (*done)(void *ctx, int error), void *ctx);
 /* Goes on after xsc_suspend, or after the connection was lost: every watch is set again, and told
  * by `fired` with a NULL path that it may have missed changes; then what was kept is sent.
- * `new_connection` says that the transport was opened anew. Errors: -ENOMEM, and nothing has
- * changed. */
+ * `new_connection` says that the transport was opened anew, which is for a session that is
+ * suspended or lost. Errors: -ENOMEM, and nothing has changed. */
 VBD_API int xsc_resume(struct xsc *x, bool new_connection);
 /* True from the moment that xsc_suspend's `done` was called with 0 until xsc_resume. */
 VBD_API bool xsc_is_suspended(const struct xsc *x);

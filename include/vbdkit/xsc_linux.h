@@ -197,7 +197,7 @@ VBD_API int xsc_introduce(struct xsc_handle *h, unsigned domid, unsigned long fr
 /* RELEASE: xenstored lets go of a domain's ring; its nodes stay. -ENOENT, or -EINVAL: there is no
  * such domain there. */
 VBD_API int xsc_release(struct xsc_handle *h, unsigned domid);
-/* IS_DOMAIN_INTRODUCED: whether xenstored knows the domain. Any domain may ask. */
+/* IS_DOMAIN_INTRODUCED: whether xenstored knows the domain. */
 VBD_API int xsc_is_introduced(struct xsc_handle *h, unsigned domid, bool *ret);
 
 /* RESUME: xenstored forgets that the domain has shut down, as after a cancelled suspend. */

@@ -437,8 +437,11 @@ static int await(struct xsc_client *c, const bool *done, int64_t deadline)
         over = deadline >= 0 && ms_until(deadline) == 0;
         if (!c->has_reader && !c->exchanging)
             read_for_all(c, deadline);
-        else if (!over)
+        else if (!over) {
+            if (c->woken == 0 && xsc_wants_write(c->x))
+                xsc_client_flush(c); /* put off for this thread, which goes on waiting */
             wait_turn(c, done, deadline);
+        }
     }
     return 0;
 }

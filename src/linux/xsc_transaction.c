@@ -44,15 +44,41 @@ static int end(struct xsc_handle *h, bool commit)
 
 /* --- writes that are not waited for --- */
 
+/* One of them: what its refusal is to name. */
+struct later_write {
+    struct xsc_handle *h;
+    char path[];
+};
+
 static void later_answered(void *ctx, const struct xsc_reply *reply)
 {
-    struct xsc_handle *h = ctx;
+    const struct later_write *w = ctx;
+    struct xsc_later *later = &w->h->later;
 
-    h->later.done = --h->later.outstanding == 0;
-    if (reply->error < 0 && h->later.error == 0)
-        h->later.error =
-            vbd_fail(&h->later.why, reply->error, "write: %s",
+    later->done = --later->outstanding == 0;
+    if (reply->error < 0 && later->error == 0)
+        later->error =
+            vbd_fail(&later->why, reply->error, "write %s: %s", w->path,
                      reply->error_name[0] != '\0' ? reply->error_name : strerror(-reply->error));
+}
+
+static int submit_later(struct xsc_handle *h, const struct xsc_call *call)
+{
+    struct later_write *w = malloc(sizeof *w + strlen(call->path) + 1);
+    int r;
+
+    if (w == NULL)
+        return -ENOMEM;
+    w->h = h;
+    memcpy(w->path, call->path, strlen(call->path) + 1);
+    xsc_client_lock(h->client);
+    h->later.outstanding++;
+    r = xsc_submit(h->client->x, call, (struct xsc_completion){later_answered, w, free});
+    if (r < 0)
+        h->later.outstanding--;
+    h->later.done = h->later.outstanding == 0;
+    xsc_client_unlock(h->client);
+    return r; /* the completion frees w, also when submitting fails */
 }
 
 int xsc_write_later(struct xsc_handle *h, const char *path, const void *value, size_t len)
@@ -65,13 +91,7 @@ int xsc_write_later(struct xsc_handle *h, const char *path, const void *value, s
         return xsc_write(h, path, value, len);
     if (xsc_client_in_callback(h->client))
         return -EDEADLK;
-    xsc_client_lock(h->client);
-    r = xsc_submit(h->client->x, &call, (struct xsc_completion){later_answered, h, NULL});
-    if (r == 0) {
-        h->later.outstanding++;
-        h->later.done = false;
-    }
-    xsc_client_unlock(h->client);
+    r = submit_later(h, &call);
     return r < 0 ? xsc_handle_fail(h, &call, r, strerror(-r)) : 0;
 }
 

@@ -177,7 +177,8 @@ static void reap(struct run *run)
     while ((pid = waitpid(-1, &wait_status, WNOHANG)) > 0) {
         if (pid == run->child) {
             run->child = 0;
-            run->status = hyperless_status(wait_status);
+            if (!run->over) /* else it was ended, and why is known */
+                run->status = hyperless_status(wait_status);
             run->over = true;
         } else if (pid == run->xenstored) {
             run->xenstored = 0;

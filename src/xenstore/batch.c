@@ -18,7 +18,7 @@ struct item {
     struct item *next;
     enum xsc_op op;
     bool optional;
-    char *path;  /* in one allocation with the value, behind this struct */
+    char *path;  /* in one allocation with the value, behind this struct; NULL: none */
     char *value; /* NULL when value_len is 0 */
     size_t value_len;
     struct xsc_reply reply;
@@ -44,6 +44,9 @@ struct xsc_batch {
     struct xsc_request *end; /* made when it begins: ending it needs no memory */
     bool at_once;            /* the commit goes with the calls */
     bool ending;             /* in this try: the request that ends it is on its way */
+    bool ended;              /* and its answer has come, before those to all calls */
+    struct xsc_reply end_reply;
+    char end_word[24];
     bool running;
     bool dead; /* freed by its owner while running */
     void (*done)(void *ctx, struct xsc_batch *b, int error);
@@ -120,22 +123,22 @@ int xsc_batch_add(struct xsc_batch *b, enum xsc_op op, const char *path, const v
                   size_t value_len)
 {
     struct xsc_call call = {.op = op, .path = path, .value = value, .value_len = value_len};
-    size_t path_size = vbd_str_len(path) + 1;
+    size_t path_size = path != NULL ? vbd_str_len(path) + 1 : 0;
     struct item *i;
     int r = xsc_call_check(&call);
 
     if (r < 0)
-        return sticky(b, r, xsc_op_name(op), path);
+        return sticky(b, r, xsc_op_name(op), path != NULL ? path : "");
     i = vbd_alloc(b->x->allocator, sizeof *i + path_size + value_len);
     if (i == NULL)
-        return sticky(b, -ENOMEM, xsc_op_name(op), path);
+        return sticky(b, -ENOMEM, xsc_op_name(op), path != NULL ? path : "");
     i->batch = b;
     i->op = op;
     i->optional = op == XSC_OP_READ;
-    i->path = (char *)(i + 1);
-    memcpy(i->path, path, path_size);
+    if (path != NULL)
+        i->path = memcpy(i + 1, path, path_size);
     if (value_len > 0) {
-        i->value = i->path + path_size;
+        i->value = (char *)(i + 1) + path_size;
         i->value_len = value_len;
         memcpy(i->value, value, value_len);
     }
@@ -208,15 +211,16 @@ static void failed(struct xsc_batch *b, int error, const char *op, const char *p
 {
     if (b->error != 0)
         return;
+    if (path == NULL)
+        path = "";
     b->error = error;
     vbd_text_join(b->why, sizeof b->why, op, path[0] != '\0' ? " " : "", path, ": ",
                   word[0] != '\0' ? word : unspoken(error), NULL);
 }
 
-static void ended(void *ctx, const struct xsc_reply *reply)
+/* The transaction is over: again after a conflict, or done. */
+static void conclude(struct xsc_batch *b, const struct xsc_reply *reply)
 {
-    struct xsc_batch *b = ctx;
-
     bool again = b->error == 0 && reply->error == -EAGAIN && !b->dead;
     int r;
 
@@ -230,6 +234,20 @@ static void ended(void *ctx, const struct xsc_reply *reply)
     if (reply->error < 0)
         failed(b, reply->error, "transaction end", "", reply->error_name);
     finish(b, b->error);
+}
+
+/* A server may answer the end before calls that were sent ahead of it. */
+static void ended(void *ctx, const struct xsc_reply *reply)
+{
+    struct xsc_batch *b = ctx;
+
+    if (b->outstanding == 0) {
+        conclude(b, reply);
+        return;
+    }
+    vbd_text_join(b->end_word, sizeof b->end_word, reply->error_name, NULL);
+    b->end_reply = (struct xsc_reply){.error = reply->error, .error_name = b->end_word, .data = ""};
+    b->ended = true;
 }
 
 /* Lets the owner add calls, once a try; true when there are some, and they were sent. */
@@ -267,6 +285,11 @@ static void end(struct xsc_batch *b, bool commit)
 /* All answers are there: more calls, commit, abort, or be done. */
 static void all_answered(struct xsc_batch *b)
 {
+    if (b->ended) {
+        b->ended = false;
+        conclude(b, &b->end_reply);
+        return;
+    }
     if (b->ending) /* its answer is the next */
         return;
     if (send_more(b))
@@ -378,7 +401,7 @@ static int begin(struct xsc_batch *b)
     if (r < 0)
         return r;
     rewind_items(b);
-    b->ending = false;
+    b->ending = b->ended = false;
     return xsc_submit(b->x, &call, (struct xsc_completion){.done = begun, .ctx = b});
 }
 

@@ -106,10 +106,10 @@ static void finish_whole(struct listing *l)
 static void take_names(struct listing *l, const char *names, size_t len)
 {
     bool last = len > 0 && names[len - 1] == '\0' && (len == 1 || names[len - 2] == '\0');
-    int r = append(l, names, last ? len - 1 : len);
+    int r = -EPROTO; /* neither a name nor the end, or a name that is cut */
 
-    if (r == 0 && len == 0)
-        r = -EPROTO; /* neither a name nor the end */
+    if (len > 0 && names[len - 1] == '\0')
+        r = append(l, names, last ? len - 1 : len);
     if (r < 0)
         fail(l, r);
     else if (last)

@@ -1,12 +1,22 @@
 /* pending.c - requests that wait for their answer, by request id. Called by session.c. */
 #include "base/memory.h"
+#include "base/text.h"
 #include "xenstore/session.h"
+
+/* A transaction without a number is none: nobody could end it. */
+static bool has_number(const struct xsc_reply *reply)
+{
+    uint64_t tx;
+
+    return reply->error == 0 &&
+           vbd_parse_u64(reply->data, vbd_str_len(reply->data), UINT32_MAX, &tx) && tx != 0;
+}
 
 /* A transaction is over when it could not begin, and however it ends. */
 static bool ends_transaction(const struct xsc_request *request, const struct xsc_reply *reply)
 {
     return request->header.type == XSC_OP_TRANSACTION_END ||
-           (request->header.type == XSC_OP_TRANSACTION_START && reply->error < 0);
+           (request->header.type == XSC_OP_TRANSACTION_START && !has_number(reply));
 }
 
 void xsc_request_complete(struct xsc *x, struct xsc_request *request, const struct xsc_reply *reply)

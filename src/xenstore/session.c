@@ -152,6 +152,8 @@ size_t xsc_output(struct xsc *x, struct xsc_slice *slices, size_t max)
 {
     size_t n = 0;
 
+    if (x->window > 0 && x->on_wire >= x->window)
+        return 0;
     if (x->window > 0 && max > x->window - x->on_wire)
         max = x->window - x->on_wire;
     for (struct vbd_list *at = x->unsent.next; at != &x->unsent && n < max; at = at->next) {

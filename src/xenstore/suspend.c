@@ -9,12 +9,13 @@
 #include "base/memory.h"
 #include "xenstore/session.h"
 
-/* Requests inside a transaction go on: suspending waits for its end. */
+/* Requests inside a transaction go on: suspending waits for its end. Once suspended there is none.
+ */
 bool xsc_suspend_holds(const struct xsc *x, const struct xsc_request *request)
 {
     if (x->phase == XSC_RUNNING)
         return false;
-    return request->header.tx_id == 0;
+    return request->header.tx_id == 0 || x->phase == XSC_SUSPENDED;
 }
 
 void xsc_suspend_tell(struct xsc *x, int error)
@@ -76,7 +77,7 @@ int xsc_resume(struct xsc *x, bool new_connection)
     r = xsc_watches_prepare(x);
     if (r < 0)
         return r;
-    if (new_connection)
+    if (new_connection || x->lost)
         xsc_frame_free(&x->frame, x->allocator);
     x->lost = false;
     x->why[0] = '\0';

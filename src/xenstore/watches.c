@@ -80,6 +80,14 @@ static void watch_free(struct xsc_watch *watch)
     vbd_free(x->allocator, watch);
 }
 
+/* A removed watch goes when no request of it is under way any more, in whatever order a server
+ * answers them. */
+static void free_if_over(struct xsc_watch *watch)
+{
+    if (watch->dead && watch->answered && !watch->cancelling)
+        watch_free(watch);
+}
+
 static void complete_set(struct xsc_watch *watch, const struct xsc_reply *reply)
 {
     struct xsc_completion c = watch->set;
@@ -98,15 +106,18 @@ static void was_set(void *ctx, const struct xsc_reply *reply)
     watch->answered = true;
     watch->kept = false;
     if (watch->dead)
-        watch_free(watch);
+        free_if_over(watch);
     else
-        complete_set(watch, reply);
+        complete_set(watch, reply); /* who may remove the watch, and that may free it */
 }
 
 static void removed(void *ctx, const struct xsc_reply *reply)
 {
+    struct xsc_watch *watch = ctx;
+
     (void)reply; /* refused or not, the watch is gone */
-    watch_free(ctx);
+    watch->dead = true;
+    free_if_over(watch);
 }
 
 /* The payload behind the path of WATCH and UNWATCH: the token, and for a WATCH the depth, each with
@@ -205,8 +216,7 @@ int xsc_watch_add(struct xsc *x, const char *path, xsc_watch_fn *fired, void *ct
 static void remove_unregistered(struct xsc_watch *watch)
 {
     watch->dead = true;
-    if (watch->answered && !watch->cancelling)
-        watch_free(watch);
+    free_if_over(watch);
 }
 
 void xsc_watch_remove(struct xsc_watch *watch)
@@ -239,8 +249,7 @@ static void cancelled(void *ctx, const struct xsc_reply *reply)
 
     (void)reply;
     watch->cancelling = false;
-    if (watch->dead)
-        watch_free(watch);
+    free_if_over(watch);
 }
 
 static struct xsc_watch *watch_at(const struct xsc *x, size_t slot)
@@ -328,9 +337,15 @@ static void set_again(struct xsc_watch *watch)
 
 void xsc_watches_set_again(struct xsc *x)
 {
-    for (size_t i = 0; i < x->watches.count; i++)
-        if (watch_at(x, i) != NULL && watch_at(x, i)->again != NULL)
-            set_again(watch_at(x, i));
+    for (size_t i = 0; i < x->watches.count; i++) {
+        struct xsc_watch *watch = watch_at(x, i);
+
+        if (watch == NULL)
+            continue;
+        watch->kept = false; /* its request goes out with this resumption */
+        if (watch->again != NULL)
+            set_again(watch);
+    }
 }
 
 /* A callback may add and remove watches, so each is looked up anew. */

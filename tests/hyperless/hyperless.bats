@@ -158,6 +158,44 @@ load common
   [[ "$output" == *"exec: 137"* ]]
 }
 
+@test "$XENSTORED: TERM and HUP to run end the command, and its status is run's" {
+  for signal in TERM HUP; do
+    rm -f run
+    as_user timeout --kill-after=5 60 "$VBDKIT" hyperless run --xenstored "$XENSTORED" -- \
+      sh -c 'trap "exit 5" TERM; echo "$PPID $HYPERLESS" >run.new; mv run.new run; while :; do sleep 0.01; done' 3>&- &
+    timeout 20 sh -c 'until [ -e run ]; do sleep 0.01; done'
+    read -r broker folder <run
+    [ -d "$folder" ]
+    kill "-$signal" "$broker"
+    status=0
+    wait $! || status=$?
+    [ "$status" -eq 5 ]
+    [ ! -e "$(dirname "$folder")" ]
+  done
+}
+
+@test "$XENSTORED: a machine whose xenstored is killed ends, with the reason, and leaves nothing" {
+  machine 'echo "$HYPERLESS" >folder; "$VBDKIT" hyperless create 1
+    kill -KILL "$(cat "$(dirname "$XENSTORED_PATH")/pid")"; exec sleep 100'
+  [ "$status" -eq 1 ]
+  [[ "$output" == *"xenstored has ended"* ]]
+  [ ! -e "$(dirname "$(cat folder)")" ]
+}
+
+@test "$XENSTORED: the command has the limit of descriptors that run was given, and the broker all it may" {
+  ulimit -Sn 300
+  machine 'echo "here $(ulimit -Sn)"; in_domain 1 sh -c "echo there \$(ulimit -Sn)"
+    awk "/Max open files/ { print \"broker\", \$4 }" "/proc/$PPID/limits"'
+  [[ "$output" == *"here 300"* && "$output" == *"there 300"* ]]
+  [[ "$output" == *"broker $(ulimit -Hn)"* ]]
+}
+
+@test "$XENSTORED: a machine with 60 domains half made ends" {
+  machine 'echo "$HYPERLESS" >folder; "$HOSTILE" leave 60'
+  [ "$status" -eq 0 ]
+  [ ! -e "$(dirname "$(cat folder)")" ]
+}
+
 # bats test_tags=slow
 @test "$XENSTORED: 1000 domains come and go without growth" {
   machine 'broker=$PPID

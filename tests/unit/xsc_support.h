@@ -22,6 +22,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "support/store_ring.h"
+#include "unit/xsc_cells.h"
 #include "vbdkit/xsc_linux.h"
 
 /* --- memory --- */
@@ -321,7 +323,7 @@ static inline struct xsc_client *live_open(void)
 {
     struct xsc_client *c = NULL;
     struct vbd_error why = {""};
-    int r = xsc_client_open(NULL, &c, &why);
+    int r = in_cell(RING) ? store_ring_open(&c, &why) : xsc_client_open(NULL, &c, &why);
 
     if (r < 0)
         fail_msg("%s (this test runs under tests/support/with-xenstored)", why.text);

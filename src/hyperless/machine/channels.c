@@ -169,8 +169,9 @@ static int take_store_port(struct hl_session *s, struct hl_port **ret)
     if (port->session != NULL)
         return -EINVAL;
     port->session = s;
-    if (hl_port_peer(port) != NULL)
-        hl_port_raise(port);
+    port->link->channel->ends[port->side].state = 0; /* what its last owner left masked */
+    set_end(port->link, port->side, port);           /* xenstored asks for the new queue */
+    hl_port_raise(port);
     *ret = port;
     return 0;
 }
