@@ -2,6 +2,7 @@
  * Run by tests/hyperless/hostile as the command of a machine.
  *
  *   hostile                 the cases
+ *   hostile SECONDS         with a longer try to fill a queue in the broker's face
  *   hostile leave COUNT     asks for that many domains and leaves the machine to end with them half
  * made
  */
@@ -284,17 +285,36 @@ static void a_notice_outlives_its_port_s_handle(void **state)
 
 /* --- queues --- */
 
-static int stuffed; /* an eventfd that its owner keeps full */
-static volatile bool stuffing;
+static double stuffing_seconds = 0.7;
 
+static int stuffed; /* an eventfd that its owner keeps full */
+static unsigned long
+    asked_for; /* atomic: the broker is about to write to it once more; 0: no more */
+
+static void dawdle(unsigned turns)
+{
+    for (volatile unsigned i = 0; i < turns; i++)
+        ;
+}
+
+/* Makes room for a moment, at some time after each request: now and then the broker sees room
+ * there, and finds none when it writes. */
 static void *keep_full(void *arg)
 {
+    unsigned long last = 1, now;
     uint64_t one = 1, count;
+    unsigned seed = 1;
 
     (void)arg;
-    while (stuffing) { /* room for a moment: the broker sees it, and finds none when it writes */
-        if (read(stuffed, &count, sizeof count) == sizeof count)
-            (void)!write(stuffed, &one, sizeof one);
+    while ((now = __atomic_load_n(&asked_for, __ATOMIC_SEQ_CST)) != 0) {
+        if (now == last)
+            continue;
+        last = now;
+        dawdle((unsigned)rand_r(&seed) % 3000);
+        if (read(stuffed, &count, sizeof count) != sizeof count)
+            continue;
+        dawdle((unsigned)rand_r(&seed) % 300);
+        (void)!write(stuffed, &one, sizeof one);
     }
     return NULL;
 }
@@ -304,12 +324,13 @@ static void bind_often(int a, int b)
     struct hl_request offer = {.op = HL_BIND_UNBOUND, .domid = GUEST};
     struct hl_request bind = {.op = HL_BIND_INTERDOMAIN, .domid = GUEST};
     struct hl_request unbind = {.op = HL_UNBIND};
-    double end = machine_now() + 0.5;
+    double end = machine_now() + stuffing_seconds;
     struct hl_reply reply;
 
     assert_int_equal(raw_ask(a, &offer, 0, &reply, NULL), 0);
     bind.number = reply.number;
     while (machine_now() < end) {
+        (void)__atomic_add_fetch(&asked_for, 1, __ATOMIC_SEQ_CST);
         assert_int_equal(raw_ask(b, &bind, 0, &reply, NULL), 0);
         unbind.number = reply.number;
         assert_int_equal(raw_ask(b, &unbind, 0, NULL, NULL), 0);
@@ -324,10 +345,10 @@ static void a_client_that_fills_its_own_queue_holds_nobody_up(void **state)
 
     (void)state;
     assert_int_equal(write(stuffed, &full, sizeof full), sizeof full);
-    stuffing = true;
+    asked_for = 1;
     assert_int_equal(pthread_create(&thread, NULL, keep_full, NULL), 0);
     bind_often(a, b);
-    stuffing = false;
+    __atomic_store_n(&asked_for, 0, __ATOMIC_SEQ_CST);
     (void)!read(stuffed, &full, sizeof full); /* it may be waiting in its write */
     (void)pthread_join(thread, NULL);
     (void)close(stuffed);
@@ -379,6 +400,8 @@ int main(int argc, char **argv)
 
     if (argc == 3 && strcmp(argv[1], "leave") == 0)
         return leave((int)strtol(argv[2], NULL, 10));
+    if (argc == 2)
+        stuffing_seconds = strtod(argv[1], NULL);
     cmocka_set_test_filter(getenv("HYPERLESS_CASE"));
     return cmocka_run_group_tests(cases, machine_begin, NULL);
 }
