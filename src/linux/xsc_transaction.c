@@ -78,7 +78,8 @@ static int submit_later(struct xsc_handle *h, const struct xsc_call *call)
         h->later.outstanding--;
     h->later.done = h->later.outstanding == 0;
     xsc_client_unlock(h->client);
-    return r; /* the completion frees w, also when submitting fails */
+    /* cppcheck-suppress memleak ; the completion frees it, also when submitting fails */
+    return r;
 }
 
 int xsc_write_later(struct xsc_handle *h, const char *path, const void *value, size_t len)
