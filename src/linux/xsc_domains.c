@@ -40,13 +40,13 @@ int xsc_release(struct xsc_handle *h, unsigned domid)
 
 int xsc_is_introduced(struct xsc_handle *h, unsigned domid, bool *ret)
 {
-    char *word;
+    char *word = NULL;
     size_t len;
     int r = call_domain(h, XSC_OP_IS_INTRODUCED, domid, NULL, 0, &word, &len);
 
     if (r < 0)
         return r;
-    *ret = word[0] == 'T';
+    *ret = word != NULL && word[0] == 'T';
     free(word);
     return 0;
 }

@@ -50,16 +50,17 @@ static int call_words(struct xsc_handle *h, enum xsc_op op, const struct words *
 static int call_number(struct xsc_handle *h, enum xsc_op op, const struct words *w, uint32_t *ret)
 {
     uint64_t n = 0;
-    char *text;
+    char *text = NULL;
     size_t len;
     int r = call_words(h, op, w, &text, &len);
 
     if (r < 0)
         return r;
-    if (vbd_parse_u64(text, strlen(text), UINT32_MAX, &n))
+    if (text != NULL && vbd_parse_u64(text, strlen(text), UINT32_MAX, &n))
         *ret = (uint32_t)n;
     else
-        r = vbd_fail(&h->why, -EPROTO, "%s: \"%.40s\" is no number", xsc_op_name(op), text);
+        r = vbd_fail(&h->why, -EPROTO, "%s: \"%.40s\" is no number", xsc_op_name(op),
+                     text != NULL ? text : "");
     free(text);
     return r;
 }

@@ -206,7 +206,7 @@ int hyperless_exec(int argc, char **argv)
 
     if (r != EXIT_OK)
         return r;
-    if (d.domid == 0 || d.command[0] == NULL)
+    if (d.domid == 0 || d.command == NULL || d.command[0] == NULL)
         return hyperless_usage();
     r = connect_to_machine(&d);
     if (r != EXIT_OK)

@@ -297,17 +297,17 @@ static pid_t parent_of(const char *pid)
 {
     char path[64], line[512], *end;
     FILE *f;
-    int parent = 0;
+    long parent = 0;
 
     (void)snprintf(path, sizeof path, "/proc/%.20s/stat", pid);
     f = fopen(path, "re");
     if (f == NULL)
         return 0;
     end = fgets(line, sizeof line, f) != NULL ? strrchr(line, ')') : NULL; /* names have blanks */
-    if (end == NULL || sscanf(end, ") %*c %d", &parent) != 1)
-        parent = 0;
+    if (end != NULL && strlen(end) > 4)
+        parent = strtol(end + 4, NULL, 10); /* behind ") S " */
     (void)fclose(f);
-    return parent;
+    return (pid_t)parent;
 }
 
 /* Signals every child but xenstored: the command's orphans are ours, for we are their reaper. False

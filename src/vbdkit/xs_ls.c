@@ -23,8 +23,8 @@ static const char *name_of(const struct node *n)
 
 static char *below(const char *path, const char *name)
 {
-    size_t size = strlen(path) + strlen(name) + 2;
-    char *joined = malloc(size);
+    size_t size = path != NULL ? strlen(path) + strlen(name) + 2 : 0;
+    char *joined = path != NULL ? malloc(size) : NULL;
 
     if (joined != NULL)
         (void)snprintf(joined, size, "%s%s%s", strcmp(path, "/") == 0 ? "" : path,

@@ -113,7 +113,7 @@ static int split(struct line *l)
 
 static bool is_known(const struct line *l, int words)
 {
-    for (int i = 0; i < OPERATIONS; i++)
+    for (int i = 0; words > 0 && i < OPERATIONS; i++)
         if (strcmp(l->words[0], operations[i].name) == 0)
             return words >= operations[i].least && words <= operations[i].most;
     return false;

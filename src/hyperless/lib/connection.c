@@ -134,7 +134,7 @@ static int receive_reply(int socket, struct hl_reply *ret, int *fds, uint32_t *r
     }
     *ret_fds = take_descriptors(&message, fds);
     if (message.msg_flags & MSG_CTRUNC) { /* no descriptor left here for all that came */
-        for (uint32_t i = 0; i < *ret_fds; i++)
+        for (uint32_t i = 0; fds != NULL && i < *ret_fds; i++)
             (void)close(fds[i]);
         *ret_fds = 0;
         errno = EMFILE;

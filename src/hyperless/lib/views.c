@@ -33,7 +33,7 @@ struct hl_views *hl_views_new(struct hl_connection *connection, uint32_t own_dom
     v->connection = connection;
     v->own_domid = own_domid;
     v->epoch = hl_map_page(epoch, PROT_READ);
-    v->peers = calloc(HL_DOMID_MAX + 1, sizeof *v->peers);
+    v->peers = calloc(HL_DOMID_MAX + 1, sizeof(struct hl_peer *));
     (void)pthread_rwlock_init(&v->lock, NULL);
     if (v->epoch == NULL || v->peers == NULL) {
         hl_views_free(v);

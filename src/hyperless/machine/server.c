@@ -38,12 +38,14 @@ void hl_server_reply(struct hl_session *s, const struct hl_reply *reply, const i
     struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
 
     if (fd_count > 0) {
+        struct cmsghdr *c = &control.align;
+
         message.msg_control = &control;
         message.msg_controllen = CMSG_SPACE(fd_count * sizeof(int));
-        *CMSG_FIRSTHDR(&message) = (struct cmsghdr){.cmsg_level = SOL_SOCKET,
-                                                    .cmsg_type = SCM_RIGHTS,
-                                                    .cmsg_len = CMSG_LEN(fd_count * sizeof(int))};
-        memcpy(CMSG_DATA(CMSG_FIRSTHDR(&message)), fds, fd_count * sizeof(int));
+        *c = (struct cmsghdr){.cmsg_level = SOL_SOCKET,
+                              .cmsg_type = SCM_RIGHTS,
+                              .cmsg_len = CMSG_LEN(fd_count * sizeof(int))};
+        memcpy(CMSG_DATA(c), fds, fd_count * sizeof(int));
     }
     if (sendmsg(s->source.fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
         (void)shutdown(s->source.fd, SHUT_RDWR); /* the loop sees its end, and ends the session */
