@@ -285,7 +285,7 @@ static void a_notice_outlives_its_port_s_handle(void **state)
 
 /* --- queues --- */
 
-static double stuffing_seconds = 0.7;
+static double stuffing_seconds = 0.3;
 
 static int stuffed; /* an eventfd that its owner keeps full */
 static unsigned long

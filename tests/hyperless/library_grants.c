@@ -242,7 +242,7 @@ enum { SHARERS = 2, SLOTS = 8, PER_SHARE = 4, THREADS = 4, REFS = SHARERS * SLOT
 
 static volatile uint32_t *refs_now; /* shared by the processes */
 static int sharer_number;
-static double storm_seconds = 0.7, storm_end;
+static double storm_seconds = 0.4, storm_end;
 
 /* Shares and unshares without end. */
 static int sharer(void)
