@@ -54,8 +54,8 @@ static void expect_nothing(struct xsc_client *c, struct xsc_queue *q)
 {
     struct xsc_event e = {0};
 
-    put(c, "/xsc-queue-elsewhere", ""); /* what is on its way comes before this is answered */
-    remove_node(c, "/xsc-queue-elsewhere");
+    put(c, "data/xsc-queue-elsewhere", ""); /* what is on its way comes before this is answered */
+    remove_node(c, "data/xsc-queue-elsewhere");
     assert_int_equal(xsc_queue_next(q, 0, &e), -ETIMEDOUT);
     assert_null(e.path);
 }

@@ -59,7 +59,6 @@ struct left_out {
 
 #define DOMAIN_0 UNPRIVILEGED, "gives nodes to others, as domain 0 may; EACCES in xsc_operations"
 #define OWN_PATH UNPRIVILEGED, "names domain 0's path; the own one is in xsc_operations"
-#define OUTSIDE UNPRIVILEGED, "writes outside of the own domain's nodes"
 #define BIG_VALUE UNPRIVILEGED | OCAML, "values over 2048 bytes; refused in xsc_operations"
 #define MANY_NODES UNPRIVILEGED, "more nodes, or larger, than a guest may own"
 #define ROOT                                                                                       \
@@ -89,10 +88,7 @@ static const struct left_out cell_left_out[] = {
     {"test_a_loop_and_blocking_threads_share_a_client", MANY_NODES},
     {"test_waiting_inside_a_callback_is_refused", FORKS},
     {"test_a_queue_inside_a_callback_is_refused", FORKS},
-    {"test_events_stop_when_unwatched", OUTSIDE},
-    {"test_overflow_ends_in_a_rescan", OUTSIDE},
     {"test_overflow_ends_in_a_rescan", EVENT_FIRST},
-    {"test_a_full_queue_is_no_overflow", OUTSIDE},
     {"test_a_listener_is_woken_by_another_client", SEVERAL},
     {"test_a_transaction_is_seen_all_at_once", SEVERAL},
     {"test_a_conflicting_transaction_is_run_again", SEVERAL},
