@@ -88,13 +88,21 @@ static int big_directory(struct xsc_handle *h, void *arg)
 {
     char path[256], **names = NULL;
     size_t count = 7;
+    int r;
 
     (void)arg;
     for (int i = 0; i < 45; i++) {
         (void)snprintf(path, sizeof path, TOP "/big/%0100d", i);
         assert_int_equal(xsc_mkdir(h, path), 0);
     }
-    assert_int_equal(xsc_directory(h, TOP "/big", &names, &count), 0);
+    r = xsc_directory(h, TOP "/big", &names, &count);
+    /* oxenstored sends more than a message to its socket alone, and knows no parts. */
+    if (in_cell(OCAML) && in_cell(KERNEL)) {
+        assert_int_equal(r, -E2BIG);
+        assert_int_equal(count, 7);
+        return 0;
+    }
+    assert_int_equal(r, 0);
     assert_int_equal(count, 45);
     for (int i = 0; i < 45; i++)
         assert_int_equal(strlen(names[i]), 100);
