@@ -56,7 +56,8 @@ static struct vbd_queue *make_queue(struct sim *sim, struct vbd_hypervisor *hype
                                       .ring_page_count = 16,
                                       .layout = VBD_LAYOUT_X86_64,
                                       .disk = {.sectors = 1 << 20},
-                                      .in_flight_max = 512};
+                                      .in_flight_max = 512,
+                                      .memory_pages = 1024};
     struct vbd_queue *queue;
 
     if (vbd_queue_new(&config, &queue) < 0)
@@ -88,9 +89,9 @@ int main(int argc, char **argv)
         for (unsigned long i = 0; i < batch; i++)
             handfront_put(&front, &request);
         (void)handfront_push(&front);
-        (void)vbd_queue_pass(queue);
+        (void)vbd_queue_pass(queue, 0);
         complete_all();
-        (void)vbd_queue_pass(queue);
+        (void)vbd_queue_pass(queue, 0);
         while (handfront_take(&front, &response))
             done++;
     }

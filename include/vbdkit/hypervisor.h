@@ -30,11 +30,11 @@ struct vbd_hypervisor {
     size_t struct_size; /* sizeof(struct vbd_hypervisor), for growth at the end */
     void *ctx;          /* first argument of every call; must outlive its users */
 
-    /* Maps `count` pages that domain domid granted, one behind the other. Control thread.
+    /* Maps `count` pages that domain domid granted, one behind the other. Any thread.
      * Errors: -EINVAL or -EIO for a grant that is not ours to map, -ENOMEM. */
     int (*map)(void *ctx, unsigned domid, const uint32_t *grants, size_t count, bool writable,
                void **ret);
-    /* Takes back what map returned, with the same count. Control thread. Never fails. */
+    /* Takes back what map returned, with the same count. Any thread. Never fails. */
     void (*unmap)(void *ctx, void *address, size_t count);
     /* Copies `count` pieces in one call. The queue's thread. Returns 0 when every piece has a
      * status; -errno when the call as a whole failed and no status counts. */

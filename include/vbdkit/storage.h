@@ -15,7 +15,8 @@ extern "C" {
 enum vbd_io_op {
     VBD_IO_READ,
     VBD_IO_WRITE,
-    VBD_IO_FLUSH /* completes when everything written before is on stable storage */
+    VBD_IO_FLUSH,  /* completes when everything written before is on stable storage */
+    VBD_IO_DISCARD /* gives the range's blocks back; it reads as zeroes or as anything */
 };
 
 /* A run of memory; the same layout as POSIX' struct iovec. */
@@ -27,9 +28,13 @@ struct vbd_iovec {
 /* One operation. The submitter owns it and its memory, and leaves both alone until `done`. */
 struct vbd_io {
     enum vbd_io_op op;
+    bool secure;     /* discard: what was there must not be readable on the medium either */
     uint64_t offset; /* bytes, a multiple of 512 */
-    struct vbd_iovec memory;
-    /* Called once, on the channel's thread: 0, or -errno. Short transfers do not happen here. */
+    uint64_t length; /* bytes; of a read or write the sum of its memory's */
+    struct vbd_iovec *memory; /* of a read or write; the storage may change the array */
+    uint32_t memory_count;
+    /* Called once, on the channel's thread: 0, or -errno. Short transfers do not happen here.
+     * -EOPNOTSUPP: the storage can't do it after all. */
     void (*done)(struct vbd_io *io, int result);
     /* For the storage's own use, while it holds the operation. */
     void *held[6];
@@ -37,10 +42,14 @@ struct vbd_io {
 
 struct vbd_storage_info {
     uint64_t bytes;            /* a multiple of 512 */
+    uint32_t logical_sector;   /* bytes; what offsets and lengths must be a multiple of */
     uint32_t physical_sector;  /* bytes; writes of this size and alignment are cheapest */
-    uint32_t memory_alignment; /* bytes; what `memory.base` must be a multiple of */
+    uint32_t memory_alignment; /* bytes; what each `base` must be a multiple of */
     bool read_only;
     bool direct; /* the page cache is bypassed; for people */
+    bool discard, secure_discard;
+    uint32_t discard_granularity; /* bytes; smaller ranges give nothing back */
+    uint32_t discard_alignment;   /* bytes from the beginning to the first whole granule */
 };
 
 struct vbd_channel;
@@ -64,6 +73,9 @@ struct vbd_storage_ops {
     int (*open_channel)(struct vbd_storage *storage, void *loop, struct vbd_channel **ret);
     /* Closes a storage without channels. */
     void (*close)(struct vbd_storage *storage);
+    /* Looks at the size again and updates info.bytes. Control thread, with channels open. NULL: the
+     * size never changes. -errno. */
+    int (*refresh)(struct vbd_storage *storage);
 };
 
 struct vbd_storage {

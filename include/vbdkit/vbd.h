@@ -44,6 +44,7 @@ struct vbd_id {
 struct vbd_image {
     const char *params; /* the value of "params" */
     bool read_only;     /* "mode" is not "w" */
+    bool cdrom;         /* "device-type" is "cdrom": params may be empty, for no medium */
 };
 
 /* Where storage comes from. `open` returns 0 and a storage that the device will close, or -errno
@@ -63,10 +64,39 @@ enum vbd_back_end {
     VBD_BACK_LOST     /* the connection to xenstore was lost, or there was no memory to go on */
 };
 
+/* What a back offers, and how far a guest may go. X(field, name, default, least, most, text). The
+ * names are those of vbd_back_options_parse. */
+#define VBD_BACK_OPTIONS(X)                                                                        \
+    X(in_flight, "in-flight", 128, 1, 4096, "requests taken and not answered, for each queue")     \
+    X(memory, "memory", 8192, 64, 1048576, "KiB of data under way, for each queue")                \
+    X(queues, "queues", 4, 1, 16, "queues offered")                                                \
+    X(ring_order, "ring-order", 4, 0, 4, "largest ring offered, log2 of its pages")                \
+    X(indirect, "indirect-segments", 256, 0, 4096, "segments of an indirect request; 0: none")     \
+    X(persistent, "persistent", 0, 0, 65536, "grants kept mapped, for each queue; 0: copy always") \
+    X(barrier, "barrier", 1, 0, 1, "offer write barriers")                                         \
+    X(discard, "discard", 1, 0, 1, "offer discard where the image can")                            \
+    X(in_order, "in-order", 0, 0, 1, "answer in the order of requests, as OpenBSD needs")          \
+    X(sector_size, "sector-size", 0, 0, 4096, "logical sector, 512 or 4096; 0: as the image")      \
+    X(physical, "physical-sector-size", 0, 0, 65536, "physical sector; 0: as the image")
+
+struct vbd_back_options {
+#define VBD_BACK_OPTION_FIELD(field, name, usual, least, most, text) uint32_t field;
+    VBD_BACK_OPTIONS(VBD_BACK_OPTION_FIELD)
+#undef VBD_BACK_OPTION_FIELD
+};
+
+/* The defaults. */
+VBD_API void vbd_back_options_init(struct vbd_back_options *ret);
+/* Reads "name=value,name=value" over what *o holds; a bare name means 1. -EINVAL, with a sentence
+ * and *o as it was: a name that is none, a value out of range. */
+VBD_API int vbd_back_options_parse(const char *text, struct vbd_back_options *o,
+                                   struct vbd_error *why);
+
 struct vbd_back_config {
     struct vbd_id id;
     struct vbd_source source;
-    uint32_t in_flight_max; /* limit: requests taken and not answered, per queue; 0 means 128 */
+    /* NULL: the defaults. The node "vbdkit-options" of a device is read over them. */
+    const struct vbd_back_options *options;
     /* Called once when the back is over; it may, and somebody must, call vbd_back_free. */
     void (*ended)(void *ctx, struct vbd_back *back, enum vbd_back_end end);
     void *ctx;
@@ -82,6 +112,9 @@ VBD_API int vbd_back_run(const struct vbd_platform *platform, struct xsc *x,
  * stays connected: its further requests wait in the ring for the next vbd_back_run of the same id.
  * `ended` may be called before this returns. */
 VBD_API void vbd_back_park(struct vbd_back *back);
+/* The image may have another size: looks, and tells the guest, which sees its disk grow or shrink.
+ * The same happens when the toolstack writes "params" again. */
+VBD_API void vbd_back_refresh(struct vbd_back *back);
 /* Frees a back that has ended. NULL is fine. */
 VBD_API void vbd_back_free(struct vbd_back *back);
 
@@ -91,7 +124,9 @@ struct vbd_back_stats {
     struct vbd_id id;
     uint64_t bytes; /* size of the disk, 0 before it was opened */
     bool read_only, direct;
+    unsigned queues;              /* connected */
     struct vbd_counters counters; /* over all connections of this back */
+    struct vbd_latency latency;   /* likewise */
 };
 VBD_API void vbd_back_stats(const struct vbd_back *back, struct vbd_back_stats *ret);
 
@@ -100,8 +135,9 @@ VBD_API void vbd_back_stats(const struct vbd_back *back, struct vbd_back_stats *
 /* A new vbd. Strings are copied. */
 struct vbd_spec {
     struct vbd_id id;
-    const char *params; /* the image, as the back's source understands it */
-    const char *device; /* the name people use, "xvda"; may be NULL */
+    const char *params;  /* the image, as the back's source understands it */
+    const char *device;  /* the name people use, "xvda"; may be NULL */
+    const char *options; /* for vbd_back_options_parse; may be NULL */
     bool read_only;
     bool cdrom;
     bool bootable;

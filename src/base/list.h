@@ -33,6 +33,11 @@ static inline void vbd_list_append(struct vbd_list *head, struct vbd_list *link)
     head->prev = link;
 }
 
+static inline void vbd_list_prepend(struct vbd_list *head, struct vbd_list *link)
+{
+    vbd_list_append(head->next, link);
+}
+
 static inline void vbd_list_remove(struct vbd_list *link)
 {
     link->prev->next = link->next;

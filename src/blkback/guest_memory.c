@@ -1,97 +1,165 @@
-/* guest_memory.c - data between granted pages and slots' buffers, one batched grant copy a pass and
- * direction. Called by a pass. Data is copied before it is written: what the guest changes
- * meanwhile changes nothing here. */
+/* guest_memory.c - data between granted pages and slots' buffers: through pages that stay mapped
+ * where the front keeps its grants, in batched grant copies otherwise. Called by a pass. Data is
+ * copied before it is written: what the guest changes meanwhile changes nothing here. */
+#include <string.h>
+
 #include "blkback/queue.h"
 
-/* Appends the pieces of a slot's data, packed tightly in its buffer. */
-static uint32_t add_pieces(struct vbd_queue *q, uint32_t n, const struct vbd_slot *slot)
-{
-    char *at = slot->io.memory.base;
+/* --- pieces of a batch --- */
 
-    for (int i = 0; i < slot->request.segment_count; i++) {
-        const struct vbd_segment *s = &slot->request.segments[i];
-        uint16_t len = (uint16_t)((s->last - s->first + 1) * VBD_SECTOR);
-
-        q->pieces[n++] = (struct vbd_grant_copy){.local = at,
-                                                 .grant = s->grant,
-                                                 .offset = (uint16_t)(s->first * VBD_SECTOR),
-                                                 .len = len};
-        at += len;
-    }
-    return n;
-}
-
-static bool copy(struct vbd_queue *q, enum vbd_copy_direction direction, uint32_t n)
+static void copy_pieces(struct vbd_queue *q, enum vbd_copy_direction direction)
 {
     const struct vbd_hypervisor *h = q->config.hypervisor;
+    bool done;
 
+    if (q->piece_count == 0)
+        return;
     vbd_bump(&q->counters.copies, 1);
-    return h->copy(h->ctx, q->config.domid, direction, q->pieces, n) == 0;
+    vbd_bump(&q->counters.system_calls, 1);
+    done = h->copy(h->ctx, q->config.domid, direction, q->pieces, q->piece_count) == 0;
+    for (uint32_t i = 0; i < q->piece_count; i++)
+        if (!done || q->pieces[i].status != 0)
+            q->owners[i]->copy_failed = true;
+    q->piece_count = 0;
 }
 
-/* Whether all pieces of a slot were copied; *at moves on behind them. */
-static bool copied(const struct vbd_queue *q, const struct vbd_slot *slot, uint32_t *at)
+static bool copy_through_mapping(struct vbd_queue *q, enum vbd_copy_direction direction,
+                                 const struct vbd_grant_copy *piece)
 {
-    bool good = true;
+    char *page = vbd_persistent_page(&q->persistent, piece->grant, q->now);
 
-    for (int i = 0; i < slot->request.segment_count; i++)
-        good = q->pieces[(*at)++].status == 0 && good;
-    return good;
+    if (page == NULL)
+        return false;
+    if (direction == VBD_COPY_FROM_GUEST)
+        memcpy(piece->local, page + piece->offset, piece->len);
+    else
+        memcpy(page + piece->offset, piece->local, piece->len);
+    return true;
+}
+
+static void copy_piece(struct vbd_queue *q, enum vbd_copy_direction direction,
+                       struct vbd_slot *owner, struct vbd_grant_copy piece)
+{
+    if (q->config.persistent_max > 0 && copy_through_mapping(q, direction, &piece))
+        return;
+    q->owners[q->piece_count] = owner;
+    q->pieces[q->piece_count++] = piece;
+    if (q->piece_count == VBD_PIECES)
+        copy_pieces(q, direction);
+}
+
+/* A slot's data, packed tightly in its buffer. */
+static void copy_data(struct vbd_queue *q, enum vbd_copy_direction direction, struct vbd_slot *slot)
+{
+    char *at = vbd_slot_buffer(slot);
+
+    for (uint32_t i = 0; i < slot->request.segment_count; i++) {
+        const struct vbd_segment *s = &slot->segments[i];
+        uint16_t len = (uint16_t)((s->last - s->first + 1) * VBD_SECTOR);
+
+        copy_piece(q, direction, slot,
+                   (struct vbd_grant_copy){.local = at,
+                                           .grant = s->grant,
+                                           .offset = (uint16_t)(s->first * VBD_SECTOR),
+                                           .len = len});
+        at += len;
+    }
 }
 
 static void grant_error(struct vbd_queue *q, struct vbd_slot *slot)
 {
     vbd_bump(&q->counters.grant_errors, 1);
     vbd_list_remove(&slot->link);
-    if (slot->request.operation == VBD_OP_WRITE)
-        vbd_order_write_finished(q, slot);
     vbd_settle(slot, VBD_STATUS_ERROR);
 }
 
-static bool is_write(struct vbd_list *at)
+/* --- descriptors of indirect requests --- */
+
+static bool needs_descriptors(const struct vbd_slot *slot)
 {
-    return VBD_CONTAINER(at, struct vbd_slot, link)->request.operation == VBD_OP_WRITE;
+    return !slot->judged && !slot->copy_failed;
+}
+
+static void copy_descriptors(struct vbd_queue *q, struct vbd_slot *slot)
+{
+    size_t left = slot->request.segment_count * sizeof *slot->indirect;
+    char *at = (char *)slot->indirect;
+
+    for (uint32_t page = 0; left > 0; page++) {
+        size_t len = left < VBD_RING_PAGE ? left : VBD_RING_PAGE;
+
+        copy_piece(q, VBD_COPY_FROM_GUEST, slot,
+                   (struct vbd_grant_copy){.local = at,
+                                           .grant = slot->request.indirect_grants[page],
+                                           .len = (uint16_t)len});
+        at += len;
+        left -= len;
+    }
+}
+
+void vbd_fetch_descriptors(struct vbd_queue *q)
+{
+    for (struct vbd_list *at = q->arrived.next; at != &q->arrived; at = at->next) {
+        struct vbd_slot *slot = VBD_CONTAINER(at, struct vbd_slot, link);
+
+        if (needs_descriptors(slot))
+            copy_descriptors(q, slot);
+    }
+    copy_pieces(q, VBD_COPY_FROM_GUEST);
+    VBD_LIST_EACH(at, after, &q->arrived)
+    {
+        struct vbd_slot *slot = VBD_CONTAINER(at, struct vbd_slot, link);
+
+        if (slot->copy_failed)
+            grant_error(q, slot);
+        else if (!slot->judged)
+            (void)vbd_judge_segments(q, slot);
+    }
+}
+
+/* --- data --- */
+
+static bool must_fetch(const struct vbd_slot *slot)
+{
+    return vbd_slot_writes(slot) && !slot->fetched && slot->bytes > 0;
 }
 
 void vbd_fetch_written(struct vbd_queue *q)
 {
-    uint32_t n = 0, checked = 0;
-    bool done;
+    for (struct vbd_list *at = q->taken.next; at != &q->taken; at = at->next) {
+        struct vbd_slot *slot = VBD_CONTAINER(at, struct vbd_slot, link);
 
-    for (struct vbd_list *at = q->taken.next; at != &q->taken; at = at->next)
-        if (is_write(at))
-            n = add_pieces(q, n, VBD_CONTAINER(at, struct vbd_slot, link));
-    if (n == 0)
-        return;
-    done = copy(q, VBD_COPY_FROM_GUEST, n);
+        if (must_fetch(slot))
+            copy_data(q, VBD_COPY_FROM_GUEST, slot);
+    }
+    copy_pieces(q, VBD_COPY_FROM_GUEST);
     VBD_LIST_EACH(at, after, &q->taken)
     {
         struct vbd_slot *slot = VBD_CONTAINER(at, struct vbd_slot, link);
 
-        if (is_write(at) && !(copied(q, slot, &checked) && done))
+        slot->fetched = true;
+        if (slot->copy_failed) {
+            vbd_order_write_finished(q, slot);
             grant_error(q, slot);
+        }
     }
 }
 
 void vbd_deliver_read(struct vbd_queue *q)
 {
-    uint32_t n = 0, checked = 0;
     struct vbd_list *at;
-    bool done;
 
     for (at = q->completed.next; at != &q->completed; at = at->next)
-        n = add_pieces(q, n, VBD_CONTAINER(at, struct vbd_slot, link));
-    if (n == 0)
-        return;
-    done = copy(q, VBD_COPY_TO_GUEST, n);
+        copy_data(q, VBD_COPY_TO_GUEST, VBD_CONTAINER(at, struct vbd_slot, link));
+    copy_pieces(q, VBD_COPY_TO_GUEST);
     while ((at = vbd_list_pop(&q->completed)) != NULL) {
         struct vbd_slot *slot = VBD_CONTAINER(at, struct vbd_slot, link);
 
-        if (copied(q, slot, &checked) && done) {
+        if (slot->copy_failed) {
+            grant_error(q, slot);
+        } else {
             vbd_bump(&q->counters.read_bytes, slot->bytes);
             vbd_settle(slot, VBD_STATUS_OKAY);
-        } else {
-            grant_error(q, slot);
         }
     }
 }

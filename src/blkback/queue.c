@@ -4,41 +4,62 @@
 
 #include <errno.h>
 
+#include "base/histogram.h"
 #include "base/memory.h"
 
-enum { BUFFER_BYTES = VBD_SEGMENTS_DIRECT * VBD_RING_PAGE, PAGE_MASK = VBD_RING_PAGE - 1 };
+enum { PAGE_MASK = VBD_RING_PAGE - 1, PAGES_MIN = 16 /* a direct request's */ };
+
+_Static_assert((int)VBD_LATENCY_RANGES == (int)VBD_HISTOGRAM_RANGES, "the same ranges");
 
 static void init_lists(struct vbd_queue *q)
 {
-    vbd_list_init(&q->free);
-    vbd_list_init(&q->taken);
-    vbd_list_init(&q->flushes);
-    vbd_list_init(&q->completed);
-    vbd_list_init(&q->answered);
+    struct vbd_list *all[] = {&q->free,      &q->arrived,  &q->taken,     &q->flushes,
+                              &q->completed, &q->answered, &q->ring_order};
+
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        vbd_list_init(all[i]);
+}
+
+/* The limit of memory, made a power of two that holds the largest request. */
+static uint32_t memory_pages(const struct vbd_queue_config *config)
+{
+    uint32_t least = PAGES_MIN, pages;
+
+    if (config->disk.segments_indirect > least)
+        least = config->disk.segments_indirect;
+    pages = config->memory_pages > least ? config->memory_pages : least;
+    return 1u << vbd_buddy_order(pages);
 }
 
 static int allocate(struct vbd_queue *q)
 {
     const struct vbd_allocator *a = q->config.allocator;
-    size_t n = q->slot_count;
+    uint32_t n = q->slot_count, pages = memory_pages(&q->config);
+    uint32_t indirect = q->config.disk.segments_indirect;
 
     q->slots = vbd_alloc_array(a, n, sizeof *q->slots);
-    q->buffers = vbd_alloc(a, n * BUFFER_BYTES + VBD_RING_PAGE);
-    q->pieces = vbd_alloc_array(a, n * VBD_SEGMENTS_DIRECT, sizeof *q->pieces);
+    q->memory = vbd_alloc(a, ((size_t)pages + 1) * VBD_RING_PAGE);
     q->batch = vbd_alloc_array(a, n, sizeof(struct vbd_io *));
-    return q->slots == NULL || q->buffers == NULL || q->pieces == NULL || q->batch == NULL ? -ENOMEM
-                                                                                           : 0;
+    if (indirect > 0)
+        q->indirect = vbd_alloc_array(a, (size_t)n * indirect, sizeof *q->indirect);
+    if (q->slots == NULL || q->memory == NULL || q->batch == NULL ||
+        (indirect > 0 && q->indirect == NULL) || vbd_buddy_init(&q->runs, a, pages) < 0)
+        return -ENOMEM;
+    q->pages = (char *)(((uintptr_t)q->memory + PAGE_MASK) & ~(uintptr_t)PAGE_MASK);
+    return vbd_persistent_init(&q->persistent, a, q->config.hypervisor, q->config.domid,
+                               q->config.persistent_max, &q->counters);
 }
 
-static void give_buffers(struct vbd_queue *q)
+static void init_slots(struct vbd_queue *q)
 {
-    uintptr_t first = ((uintptr_t)q->buffers + PAGE_MASK) & ~(uintptr_t)PAGE_MASK;
-
-    for (uint32_t i = 0; i < q->slot_count; i++) {
-        struct vbd_slot *slot = &q->slots[q->slot_count - 1 - i];
+    for (uint32_t i = q->slot_count; i-- > 0;) {
+        struct vbd_slot *slot = &q->slots[i];
 
         slot->queue = q;
-        slot->io.memory.base = (void *)(first + (uintptr_t)(q->slot_count - 1 - i) * BUFFER_BYTES);
+        if (q->indirect != NULL)
+            slot->indirect = q->indirect + (size_t)i * q->config.disk.segments_indirect;
+        vbd_list_init(&slot->ring_order);
+        vbd_list_init(&slot->merged);
         vbd_list_append(&q->free, &slot->link);
     }
 }
@@ -50,6 +71,8 @@ int vbd_queue_new(const struct vbd_queue_config *config, struct vbd_queue **ret)
     if (q == NULL)
         return -ENOMEM;
     q->config = *config;
+    if (q->config.disk.block_sectors == 0)
+        q->config.disk.block_sectors = 1;
     init_lists(q);
     vbd_ring_attach(&q->ring, config->ring_pages, config->ring_page_count, config->layout);
     if (q->ring.size == 0) {
@@ -61,7 +84,7 @@ int vbd_queue_new(const struct vbd_queue_config *config, struct vbd_queue **ret)
         vbd_queue_free(q);
         return -ENOMEM;
     }
-    give_buffers(q);
+    init_slots(q);
     *ret = q;
     return 0;
 }
@@ -73,9 +96,11 @@ void vbd_queue_free(struct vbd_queue *q)
     if (q == NULL)
         return;
     a = q->config.allocator;
+    vbd_persistent_free(&q->persistent);
+    vbd_buddy_free(&q->runs);
     vbd_free(a, q->slots);
-    vbd_free(a, q->buffers);
-    vbd_free(a, q->pieces);
+    vbd_free(a, q->indirect);
+    vbd_free(a, q->memory);
     vbd_free(a, q->batch);
     vbd_free(a, q);
 }
@@ -90,16 +115,28 @@ void vbd_queue_end(struct vbd_queue *q)
     q->storage = NULL;
 }
 
-bool vbd_queue_pass(struct vbd_queue *q)
+bool vbd_queue_pass(struct vbd_queue *q, uint64_t now)
 {
+    q->now = now;
+    q->released = false;
     vbd_intake(q);
+    vbd_fetch_descriptors(q);
+    vbd_admit_data(q);
     vbd_fetch_written(q);
     vbd_dispatch(q);
     vbd_deliver_read(q);
     vbd_respond(q);
+    vbd_persistent_expire(&q->persistent, now);
+    if (q->released && !vbd_list_empty(&q->arrived))
+        return true; /* there is memory for them now */
     if (q->stopping || q->broken || vbd_list_empty(&q->free))
         return false; /* nothing to take, or no room: a completion wakes us */
     return vbd_ring_announce_and_recheck(&q->ring);
+}
+
+uint64_t vbd_queue_deadline(const struct vbd_queue *q)
+{
+    return vbd_persistent_deadline(&q->persistent);
 }
 
 void vbd_queue_stop(struct vbd_queue *q)
@@ -117,10 +154,23 @@ bool vbd_queue_broken(const struct vbd_queue *q)
     return q->broken;
 }
 
+void vbd_queue_resize(struct vbd_queue *q, uint64_t sectors)
+{
+    __atomic_store_n(&q->config.disk.sectors, sectors, __ATOMIC_RELAXED);
+}
+
 void vbd_settle(struct vbd_slot *slot, enum vbd_status status)
 {
     slot->status = (int16_t)status;
+    slot->settled = true;
     vbd_list_append(&slot->queue->answered, &slot->link);
+}
+
+/* --- counters --- */
+
+void vbd_queue_count_calls(struct vbd_queue *q, unsigned calls)
+{
+    vbd_bump(&q->counters.system_calls, calls);
 }
 
 void vbd_queue_count(const struct vbd_queue *q, struct vbd_counters *sum)
@@ -128,4 +178,22 @@ void vbd_queue_count(const struct vbd_queue *q, struct vbd_counters *sum)
 #define ADD(name, text) sum->name += __atomic_load_n(&q->counters.name, __ATOMIC_RELAXED);
     VBD_COUNTERS(ADD)
 #undef ADD
+}
+
+static void add_ranges(const uint64_t *from, uint64_t *to)
+{
+    for (unsigned i = 0; i < VBD_LATENCY_RANGES; i++)
+        to[i] += __atomic_load_n(&from[i], __ATOMIC_RELAXED);
+}
+
+void vbd_queue_latency(const struct vbd_queue *q, struct vbd_latency *sum)
+{
+    add_ranges(q->latency.reads, sum->reads);
+    add_ranges(q->latency.writes, sum->writes);
+    add_ranges(q->latency.others, sum->others);
+}
+
+uint64_t vbd_latency_end(unsigned range)
+{
+    return vbd_histogram_end(range);
 }

@@ -18,20 +18,43 @@ static void copy_once(void *to, const void *from, size_t len)
     __asm__ volatile("" : : : "memory");
 }
 
-static void decode_segments(const struct vbd_wire_segment *from, struct vbd_segment *to)
+static void decode_indirect(uint8_t inner, uint16_t count, const union vbd_wire_tail *tail,
+                            struct vbd_request *ret)
 {
-    for (int i = 0; i < VBD_SEGMENTS_DIRECT; i++)
-        to[i] = (struct vbd_segment){from[i].grant, from[i].first, from[i].last};
+    ret->effect = inner;
+    ret->segment_count = count;
+    ret->handle = tail->indirect.handle;
+    memcpy(ret->indirect_grants, tail->indirect.grants, sizeof ret->indirect_grants);
+}
+
+static void decode_discard(uint8_t flag, const union vbd_wire_tail *tail, struct vbd_request *ret)
+{
+    ret->segment_count = 0;
+    ret->discard.sectors = (uint64_t)tail->discard.sectors_high << 32 | tail->discard.sectors_low;
+    ret->discard.secure = (flag & VBD_WIRE_DISCARD_SECURE) != 0;
+}
+
+/* From the private copy. */
+static void decode(uint8_t second, uint16_t third, const union vbd_wire_tail *tail,
+                   struct vbd_request *ret)
+{
+    ret->effect = ret->operation;
+    ret->handle = third;
+    ret->segment_count = second;
+    if (ret->operation == VBD_OP_INDIRECT)
+        decode_indirect(second, third, tail, ret);
+    else if (ret->operation == VBD_OP_DISCARD)
+        decode_discard(second, tail, ret);
+    else
+        memcpy(ret->segments, tail->segments, sizeof ret->segments);
 }
 
 #define DECODE(wire, ret)                                                                          \
     do {                                                                                           \
         (ret)->operation = (wire).operation;                                                       \
-        (ret)->segment_count = (wire).segment_count;                                               \
-        (ret)->handle = (wire).handle;                                                             \
         (ret)->id = (wire).id;                                                                     \
         (ret)->sector = (wire).sector;                                                             \
-        decode_segments((wire).segments, (ret)->segments);                                         \
+        decode((wire).second, (wire).third, &(wire).tail, ret);                                    \
     } while (0)
 
 void vbd_layout_copy_request(enum vbd_layout layout, const void *slot, struct vbd_request *ret)

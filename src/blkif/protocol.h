@@ -6,12 +6,16 @@
 #ifndef BLKIF_PROTOCOL_H
 #define BLKIF_PROTOCOL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum {
     VBD_SECTOR = 512,
     VBD_SECTORS_PER_PAGE = 8,
-    VBD_SEGMENTS_DIRECT = 11 /* BLKIF_MAX_SEGMENTS_PER_REQUEST */
+    VBD_SEGMENTS_DIRECT = 11, /* BLKIF_MAX_SEGMENTS_PER_REQUEST */
+    VBD_INDIRECT_PAGES = 8,   /* BLKIF_MAX_INDIRECT_PAGES_PER_REQUEST */
+    VBD_INDIRECT_PER_PAGE = 512,
+    VBD_SEGMENTS_INDIRECT = VBD_INDIRECT_PAGES * VBD_INDIRECT_PER_PAGE
 };
 
 enum vbd_op {
@@ -25,20 +29,32 @@ enum vbd_op {
 
 enum vbd_status { VBD_STATUS_OKAY = 0, VBD_STATUS_ERROR = -1, VBD_STATUS_NOT_SUPPORTED = -2 };
 
-/* One page, or a part of it, in units of 512 bytes: first..last inclusive. */
+/* One page, or a part of it, in units of 512 bytes: first..last inclusive. As on the wire, so that
+ * a page of indirect descriptors is copied straight into an array of these. */
 struct vbd_segment {
     uint32_t grant;
     uint8_t first, last;
+    uint16_t unused;
 };
+
+_Static_assert(sizeof(struct vbd_segment) == 8, "blkif_request_segment");
 
 /* A request as copied: nothing in it has been checked. */
 struct vbd_request {
-    uint8_t operation;
-    uint8_t segment_count;
+    uint8_t operation;      /* as sent, and echoed */
+    uint8_t effect;         /* the operation to carry out: an indirect request's inner one */
+    uint16_t segment_count; /* direct or indirect */
     uint16_t handle;
     uint64_t id; /* the front's own, echoed */
     uint64_t sector;
-    struct vbd_segment segments[VBD_SEGMENTS_DIRECT];
+    union {
+        struct vbd_segment segments[VBD_SEGMENTS_DIRECT]; /* unless indirect or discard */
+        uint32_t indirect_grants[VBD_INDIRECT_PAGES];     /* pages of descriptors */
+        struct {
+            uint64_t sectors;
+            bool secure;
+        } discard;
+    };
 };
 
 struct vbd_response {

@@ -37,8 +37,9 @@ struct vbd_ring {
     struct vbd_ring_header *header; /* shared with the guest */
     uint32_t size;                  /* slots, a power of two */
     uint32_t slot_bytes;
-    uint32_t req_cons; /* next request to take */
-    uint32_t rsp_prod; /* next response to write; published up to header->rsp_prod */
+    uint32_t req_cons;      /* next request to take */
+    uint32_t rsp_prod;      /* next response to write */
+    uint32_t rsp_published; /* responses the front can see; what it holds itself is not believed */
     enum vbd_layout layout;
 };
 
@@ -65,7 +66,7 @@ static inline void vbd_ring_attach(struct vbd_ring *r, void *pages, uint32_t pag
     r->size = vbd_ring_size(layout, page_count);
     r->slot_bytes = vbd_layout_slot_bytes(layout);
     r->rsp_prod = vbd_shared_load(&r->header->rsp_prod);
-    r->req_cons = r->rsp_prod;
+    r->req_cons = r->rsp_published = r->rsp_prod;
 }
 
 /* Requests waiting to be taken. More than the ring has room for, or a producer that ran back: the
@@ -106,8 +107,7 @@ static inline void vbd_ring_answer(struct vbd_ring *r, const struct vbd_response
  */
 static inline bool vbd_ring_publish(struct vbd_ring *r)
 {
-    uint32_t old = __atomic_load_n(&r->header->rsp_prod, __ATOMIC_RELAXED);
-    uint32_t now = r->rsp_prod;
+    uint32_t old = r->rsp_published, now = r->rsp_published = r->rsp_prod;
 
     __atomic_store_n(&r->header->rsp_prod, now, __ATOMIC_RELEASE);
     __atomic_thread_fence(__ATOMIC_SEQ_CST); /* rsp_prod before rsp_event */

@@ -2,59 +2,101 @@
  */
 #include "blkif/validate.h"
 
-static enum vbd_verdict check_segments(const struct vbd_request *request, uint32_t *ret_sectors)
+#include <stddef.h>
+
+/* Of a length that is no more than 32 bits of sectors, or a discard's of 64. */
+static enum vbd_verdict check_place(const struct vbd_request *request, uint64_t sectors,
+                                    const struct vbd_disk_limits *disk)
 {
-    uint32_t sectors = 0;
+    uint64_t end, size = __atomic_load_n(&disk->sectors, __ATOMIC_RELAXED);
 
-    if (request->segment_count == 0 || request->segment_count > VBD_SEGMENTS_DIRECT)
-        return VBD_REQUEST_SEGMENT_COUNT;
-    for (int i = 0; i < request->segment_count; i++) {
-        const struct vbd_segment *s = &request->segments[i];
+    if (__builtin_add_overflow(request->sector, sectors, &end) || end > size)
+        return VBD_REQUEST_PAST_END;
+    return ((request->sector | sectors) & (disk->block_sectors - 1)) != 0 ? VBD_REQUEST_MISALIGNED
+                                                                          : VBD_REQUEST_OK;
+}
 
-        if (s->first > s->last || s->last >= VBD_SECTORS_PER_PAGE)
-            return VBD_REQUEST_SEGMENT_RANGE;
-        sectors += (uint32_t)(s->last - s->first) + 1;
-    }
-    *ret_sectors = sectors;
-    return VBD_REQUEST_OK;
+static uint32_t segments_max(const struct vbd_request *request, const struct vbd_disk_limits *disk)
+{
+    return request->operation == VBD_OP_INDIRECT ? disk->segments_indirect
+                                                 : (uint32_t)VBD_SEGMENTS_DIRECT;
 }
 
 static enum vbd_verdict check_data(const struct vbd_request *request,
-                                   const struct vbd_disk_limits *disk, uint32_t *ret_bytes)
+                                   const struct vbd_disk_limits *disk)
 {
-    uint32_t sectors;
-    uint64_t end;
-    enum vbd_verdict v = check_segments(request, &sectors);
-
-    if (v != VBD_REQUEST_OK)
-        return v;
-    if (__builtin_add_overflow(request->sector, (uint64_t)sectors, &end) || end > disk->sectors)
-        return VBD_REQUEST_PAST_END;
-    *ret_bytes = sectors * VBD_SECTOR;
+    if (request->effect != VBD_OP_READ && disk->read_only)
+        return VBD_REQUEST_READ_ONLY;
+    if (request->segment_count > segments_max(request, disk))
+        return VBD_REQUEST_SEGMENT_COUNT;
+    /* A barrier may come without data: it orders what is around it. */
+    if (request->segment_count == 0 && request->operation != VBD_OP_WRITE_BARRIER)
+        return VBD_REQUEST_SEGMENT_COUNT;
     return VBD_REQUEST_OK;
 }
 
 /* blkif.h: a flush carries no data. Fronts that attach segments all the same are refused, rather
  * than have their data dropped. */
-static enum vbd_verdict check_flush(const struct vbd_request *request, uint32_t *ret_bytes)
+static enum vbd_verdict check_flush(const struct vbd_request *request)
 {
-    if (request->segment_count != 0)
-        return VBD_REQUEST_SEGMENT_COUNT;
-    *ret_bytes = 0;
-    return VBD_REQUEST_OK;
+    return request->segment_count != 0 ? VBD_REQUEST_SEGMENT_COUNT : VBD_REQUEST_OK;
 }
 
-enum vbd_verdict vbd_validate(const struct vbd_request *request, const struct vbd_disk_limits *disk,
-                              uint32_t *ret_bytes)
+static enum vbd_verdict check_discard(const struct vbd_request *request,
+                                      const struct vbd_disk_limits *disk)
+{
+    if (!disk->discard || (request->discard.secure && !disk->secure_discard))
+        return VBD_REQUEST_UNKNOWN_OP;
+    if (disk->read_only)
+        return VBD_REQUEST_READ_ONLY;
+    if (request->discard.sectors == 0)
+        return VBD_REQUEST_SEGMENT_COUNT;
+    return check_place(request, request->discard.sectors, disk);
+}
+
+static enum vbd_verdict check_indirect(const struct vbd_request *request,
+                                       const struct vbd_disk_limits *disk)
+{
+    if (disk->segments_indirect == 0 ||
+        (request->effect != VBD_OP_READ && request->effect != VBD_OP_WRITE))
+        return VBD_REQUEST_UNKNOWN_OP;
+    return check_data(request, disk);
+}
+
+enum vbd_verdict vbd_validate(const struct vbd_request *request, const struct vbd_disk_limits *disk)
 {
     switch (request->operation) {
     case VBD_OP_READ:
-        return check_data(request, disk, ret_bytes);
     case VBD_OP_WRITE:
-        return disk->read_only ? VBD_REQUEST_READ_ONLY : check_data(request, disk, ret_bytes);
+    case VBD_OP_WRITE_BARRIER:
+        return check_data(request, disk);
     case VBD_OP_FLUSH:
-        return check_flush(request, ret_bytes);
+        return check_flush(request);
+    case VBD_OP_DISCARD:
+        return check_discard(request, disk);
+    case VBD_OP_INDIRECT:
+        return check_indirect(request, disk);
     default:
         return VBD_REQUEST_UNKNOWN_OP;
     }
+}
+
+enum vbd_verdict vbd_validate_segments(const struct vbd_request *request,
+                                       const struct vbd_segment *segments,
+                                       const struct vbd_disk_limits *disk, uint32_t *ret_bytes)
+{
+    uint32_t sectors = 0; /* at most 4096 segments of 8: no overflow */
+    enum vbd_verdict v;
+
+    for (size_t i = 0; i < request->segment_count; i++) {
+        const struct vbd_segment *s = &segments[i];
+
+        if (s->first > s->last || s->last >= VBD_SECTORS_PER_PAGE)
+            return VBD_REQUEST_SEGMENT_RANGE;
+        sectors += (uint32_t)(s->last - s->first) + 1;
+    }
+    v = check_place(request, sectors, disk);
+    if (v == VBD_REQUEST_OK)
+        *ret_bytes = sectors * VBD_SECTOR;
+    return v;
 }

@@ -9,19 +9,35 @@
 
 #include "blkif/protocol.h"
 
+enum { VBD_WIRE_DISCARD_SECURE = 1 /* BLKIF_DISCARD_SECURE */ };
+
 struct vbd_wire_segment {
     uint32_t grant;
     uint8_t first, last;
     uint16_t pad;
 };
 
+/* What follows the sector: by operation. The same bytes in both layouts. */
+union vbd_wire_tail {
+    struct vbd_wire_segment segments[VBD_SEGMENTS_DIRECT];
+    struct {
+        uint16_t handle, pad;
+        uint32_t grants[VBD_INDIRECT_PAGES];
+    } indirect;
+    struct {
+        uint32_t sectors_low, sectors_high;
+    } discard;
+};
+
+/* The second byte is the number of segments, a discard's flag or an indirect request's operation;
+ * the two after it are the handle, or the number of indirect segments. */
 struct vbd_wire_request_64 {
-    uint8_t operation, segment_count;
-    uint16_t handle;
+    uint8_t operation, second;
+    uint16_t third;
     uint32_t pad;
     uint64_t id;
     uint64_t sector;
-    struct vbd_wire_segment segments[VBD_SEGMENTS_DIRECT];
+    union vbd_wire_tail tail;
 };
 
 struct vbd_wire_response_64 {
@@ -32,11 +48,11 @@ struct vbd_wire_response_64 {
 };
 
 struct vbd_wire_request_32 {
-    uint8_t operation, segment_count;
-    uint16_t handle;
+    uint8_t operation, second;
+    uint16_t third;
     uint64_t id;
     uint64_t sector;
-    struct vbd_wire_segment segments[VBD_SEGMENTS_DIRECT];
+    union vbd_wire_tail tail;
 } __attribute__((packed, aligned(4)));
 
 struct vbd_wire_response_32 {

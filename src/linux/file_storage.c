@@ -3,10 +3,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/list.h"
@@ -31,11 +35,14 @@ struct channel {
 struct held {
     struct vbd_loop_entry entry;
     struct channel *channel;
-    char *at; /* what is left after a short transfer */
-    size_t left;
-    uint64_t offset;
-    unsigned again; /* times the kernel said EAGAIN */
+    struct vbd_iovec *at; /* what is left after a short transfer, in the operation's own array */
+    uint64_t left, offset;
+    uint32_t count; /* of `at` */
+    uint32_t again; /* times the kernel said EAGAIN */
 };
+
+_Static_assert(sizeof(struct vbd_iovec) == sizeof(struct iovec), "the same layout");
+_Static_assert(offsetof(struct vbd_iovec, len) == offsetof(struct iovec, iov_len), "layout");
 
 enum { AGAIN_MAX = 1000 };
 
@@ -44,6 +51,21 @@ _Static_assert(sizeof(struct held) <= sizeof((struct vbd_io *)0)->held, "held fi
 static struct held *held_of(struct vbd_io *io)
 {
     return (struct held *)(void *)io->held;
+}
+
+static void prepare_data(struct io_uring_sqe *sqe, enum vbd_io_op op, const struct held *h)
+{
+    const struct iovec *vector = (const struct iovec *)(const void *)h->at;
+    int fd = h->channel->file->fd;
+
+    if (op == VBD_IO_READ && h->count == 1)
+        io_uring_prep_read(sqe, fd, h->at->base, (unsigned)h->at->len, h->offset);
+    else if (op == VBD_IO_READ)
+        io_uring_prep_readv(sqe, fd, vector, h->count, h->offset);
+    else if (h->count == 1)
+        io_uring_prep_write(sqe, fd, h->at->base, (unsigned)h->at->len, h->offset);
+    else
+        io_uring_prep_writev(sqe, fd, vector, h->count, h->offset);
 }
 
 static void issue(struct vbd_io *io)
@@ -58,16 +80,36 @@ static void issue(struct vbd_io *io)
     }
     switch (io->op) {
     case VBD_IO_READ:
-        io_uring_prep_read(sqe, fd, h->at, (unsigned)h->left, h->offset);
-        break;
     case VBD_IO_WRITE:
-        io_uring_prep_write(sqe, fd, h->at, (unsigned)h->left, h->offset);
+        prepare_data(sqe, io->op, h);
         break;
     case VBD_IO_FLUSH:
         io_uring_prep_fsync(sqe, fd, IORING_FSYNC_DATASYNC);
         break;
+    case VBD_IO_DISCARD:
+        io_uring_prep_fallocate(sqe, fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                                (off_t)h->offset, (off_t)h->left);
+        break;
     }
     io_uring_sqe_set_data(sqe, &h->entry);
+}
+
+/* Moves on behind what was transferred. */
+static void advance(struct held *h, size_t done)
+{
+    h->left -= done;
+    h->offset += done;
+    while (done > 0) {
+        size_t step = done < h->at->len ? done : h->at->len;
+
+        h->at->base = (char *)h->at->base + step;
+        h->at->len -= step;
+        done -= step;
+        if (h->at->len == 0 && h->count > 1) {
+            h->at++;
+            h->count--;
+        }
+    }
 }
 
 /* A short transfer goes on behind what was done; none at all means the file has shrunk. */
@@ -76,21 +118,22 @@ static void completed(struct vbd_loop_entry *entry, int result, uint32_t flags)
     struct vbd_io *io = VBD_CONTAINER(entry, struct vbd_io, held);
     struct held *h = held_of(io);
     bool again = (result == -EAGAIN || result == -EINTR) && ++h->again < AGAIN_MAX;
+    bool moves = io->op == VBD_IO_READ || io->op == VBD_IO_WRITE;
 
     (void)flags;
-    if (io->op == VBD_IO_FLUSH || (result < 0 && !again)) {
+    if (again) {
+        issue(io);
+        return;
+    }
+    if (!moves || result < 0) {
         io->done(io, result < 0 ? result : 0);
         return;
     }
-    if (result == 0 || (size_t)(result > 0 ? result : 0) > h->left) {
+    if (result == 0 || (uint64_t)result > h->left) {
         io->done(io, -EIO);
         return;
     }
-    if (result > 0) {
-        h->at += result;
-        h->left -= (size_t)result;
-        h->offset += (uint64_t)result;
-    }
+    advance(h, (size_t)result);
     if (h->left == 0)
         io->done(io, 0);
     else
@@ -104,13 +147,16 @@ static void submit(struct vbd_channel *channel, struct vbd_io *const *ios, size_
     for (size_t i = 0; i < count; i++) {
         struct held *h = held_of(ios[i]);
 
-        h->entry.completed = completed;
-        h->channel = c;
-        h->at = ios[i]->memory.base;
-        h->left = ios[i]->memory.len;
-        h->offset = ios[i]->offset;
-        h->again = 0;
-        issue(ios[i]);
+        *h = (struct held){.entry = {completed},
+                           .channel = c,
+                           .at = ios[i]->memory,
+                           .count = ios[i]->memory_count,
+                           .left = ios[i]->length,
+                           .offset = ios[i]->offset};
+        if (ios[i]->secure)
+            ios[i]->done(ios[i], -EOPNOTSUPP);
+        else
+            issue(ios[i]);
     }
 }
 
@@ -143,25 +189,86 @@ static void close_file(struct vbd_storage *storage)
     free(f);
 }
 
-static const struct vbd_storage_ops storage_ops = {
-    .struct_size = sizeof storage_ops, .open_channel = open_channel, .close = close_file};
+static int size_of(int fd, const struct stat *st, uint64_t *ret)
+{
+    if (S_ISBLK(st->st_mode))
+        return ioctl(fd, BLKGETSIZE64, ret) < 0 ? -errno : 0;
+    *ret = (uint64_t)st->st_size;
+    return 0;
+}
+
+/* What is over after the last whole sector is not the guest's. */
+static int refresh(struct vbd_storage *storage)
+{
+    struct file *f = VBD_CONTAINER(storage, struct file, storage);
+    uint32_t unit = f->storage.info.logical_sector;
+    struct stat st;
+    uint64_t bytes;
+    int r = fstat(f->fd, &st) < 0 ? -errno : size_of(f->fd, &st, &bytes);
+
+    if (r == 0)
+        f->storage.info.bytes = bytes - bytes % unit;
+    return r;
+}
+
+static const struct vbd_storage_ops storage_ops = {.struct_size = sizeof storage_ops,
+                                                   .open_channel = open_channel,
+                                                   .close = close_file,
+                                                   .refresh = refresh};
 
 /* --- opening --- */
 
-static int examine_device(int fd, const char *path, struct vbd_storage_info *info,
-                          struct vbd_error *why)
+/* A number below /sys/dev/block/MAJOR:MINOR/queue, that of the whole disk for a partition; 0 when
+ * it is not there. */
+static uint32_t queue_limit(const struct stat *st, const char *name)
+{
+    static const char *const places[] = {"queue", "../queue"};
+    unsigned long long n = 0;
+
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        char path[128];
+        FILE *f;
+
+        (void)snprintf(path, sizeof path, "/sys/dev/block/%u:%u/%s/%s", major(st->st_rdev),
+                       minor(st->st_rdev), places[i], name);
+        f = fopen(path, "re");
+        if (f == NULL)
+            continue;
+        if (fscanf(f, "%llu", &n) != 1 || n > UINT32_MAX)
+            n = 0;
+        (void)fclose(f);
+        break;
+    }
+    return (uint32_t)n;
+}
+
+static int examine_device(int fd, const struct stat *st, const char *path,
+                          struct vbd_storage_info *info, struct vbd_error *why)
 {
     unsigned physical = 512;
-    int locked = 0;
+    int locked = 0, logical = 512;
 
-    if (ioctl(fd, BLKGETSIZE64, &info->bytes) < 0 || ioctl(fd, BLKPBSZGET, &physical) < 0 ||
-        ioctl(fd, BLKROGET, &locked) < 0)
+    if (size_of(fd, st, &info->bytes) < 0 || ioctl(fd, BLKPBSZGET, &physical) < 0 ||
+        ioctl(fd, BLKSSZGET, &logical) < 0 || ioctl(fd, BLKROGET, &locked) < 0)
         return vbd_fail(why, -errno, "params: cannot ask \"%s\" for its size: %s", path,
                         strerror(errno));
     if (locked && !info->read_only)
         return vbd_fail(why, -EROFS, "params: \"%s\" is a read-only device; use mode=r", path);
     info->physical_sector = physical;
+    info->logical_sector = (uint32_t)logical;
+    info->discard_granularity = queue_limit(st, "discard_granularity");
+    info->discard = info->discard_granularity > 0 && queue_limit(st, "discard_max_bytes") > 0;
     return 0;
+}
+
+/* The file system's block is what a hole is made of. */
+static void examine_file(const struct stat *st, struct vbd_storage_info *info)
+{
+    info->bytes = (uint64_t)st->st_size;
+    info->physical_sector = 512;
+    info->logical_sector = 512;
+    info->discard = true;
+    info->discard_granularity = (uint32_t)st->st_blksize;
 }
 
 static int examine(int fd, const char *path, struct vbd_storage_info *info, struct vbd_error *why)
@@ -173,11 +280,10 @@ static int examine(int fd, const char *path, struct vbd_storage_info *info, stru
         return vbd_fail(why, -errno, "params: cannot examine \"%s\": %s", path, strerror(errno));
     if (S_ISDIR(st.st_mode))
         return vbd_fail(why, -EISDIR, "params: \"%s\" is a directory", path);
-    info->physical_sector = 512;
     if (S_ISBLK(st.st_mode))
-        r = examine_device(fd, path, info, why);
+        r = examine_device(fd, &st, path, info, why);
     else if (S_ISREG(st.st_mode))
-        info->bytes = (uint64_t)st.st_size;
+        examine_file(&st, info);
     else
         return vbd_fail(why, -ENOTBLK, "params: \"%s\" is neither a file nor a block device", path);
     if (r == 0 && info->bytes == 0)
@@ -189,17 +295,21 @@ static int examine(int fd, const char *path, struct vbd_storage_info *info, stru
     return r;
 }
 
-/* Guests send requests of 512 bytes: whether the storage takes those past the cache is found by
- * trying one. */
+/* Guests send requests of one logical sector: whether the storage takes those past the cache is
+ * found by trying one. */
 static bool takes_sectors_directly(int fd)
 {
-    void *page = NULL;
+    void *pages = NULL;
+    int unit = 512;
     bool good;
 
-    if (posix_memalign(&page, 4096, 4096) != 0)
+    if (ioctl(fd, BLKSSZGET, &unit) < 0 || unit > 4096)
+        unit = 512;
+    if (posix_memalign(&pages, 4096, 8192) != 0)
         return false;
-    good = pread(fd, page, 512, 512) >= 0 && pread(fd, (char *)page + 512, 512, 0) == 512;
-    free(page);
+    good = pread(fd, pages, (size_t)unit, unit) >= 0 &&
+           pread(fd, (char *)pages + unit, (size_t)unit, 0) == unit;
+    free(pages);
     return good;
 }
 

@@ -52,12 +52,22 @@ static void run_completions(struct vbd_loop *loop)
     }
 }
 
-int vbd_loop_turn(struct vbd_loop *loop, bool wait)
+static int submit_and_wait(struct vbd_loop *loop, uint64_t patience)
 {
-    int r = wait ? io_uring_submit_and_wait(&loop->ring, 1)
-                 : io_uring_submit_and_get_events(&loop->ring);
+    struct __kernel_timespec t = {.tv_sec = (long long)(patience / 1000000000u),
+                                  .tv_nsec = (long long)(patience % 1000000000u)};
+    struct io_uring_cqe *cqe;
 
-    if (r < 0 && r != -EINTR && r != -EAGAIN && r != -EBUSY)
+    if (patience == 0)
+        return io_uring_submit_and_wait(&loop->ring, 1);
+    return io_uring_submit_and_wait_timeout(&loop->ring, &cqe, 1, &t, NULL);
+}
+
+int vbd_loop_turn(struct vbd_loop *loop, bool wait, uint64_t patience)
+{
+    int r = wait ? submit_and_wait(loop, patience) : io_uring_submit_and_get_events(&loop->ring);
+
+    if (r < 0 && r != -EINTR && r != -EAGAIN && r != -EBUSY && r != -ETIME)
         return r;
     run_completions(loop);
     return 0;

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/list.h"
@@ -51,8 +52,10 @@ static void event_came(struct vbd_loop_entry *entry, int result, uint32_t flags)
     run->armed = (flags & IORING_CQE_F_MORE) != 0;
     /* One: the next event wakes the poll again, and a guest that sends without end must not keep
      * this thread from its pass. */
-    if (result >= 0)
+    if (result >= 0) {
         (void)h->take_event(h->ctx, run->channel);
+        vbd_queue_count_calls(run->queue, 2); /* read and unmask */
+    }
 }
 
 static void stop_came(struct vbd_loop_entry *entry, int result, uint32_t flags)
@@ -76,22 +79,40 @@ static bool poll_fd(struct vbd_run *run, int fd, struct vbd_loop_entry *entry, b
     return true;
 }
 
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* How long to wait at most for the deadline; 0: there is none. */
+static uint64_t patience(uint64_t deadline, uint64_t now)
+{
+    if (deadline == 0)
+        return 0;
+    return deadline > now ? deadline - now : 1;
+}
+
 /* One turn: false when the run is over. */
 static bool turn(struct vbd_run *run)
 {
     const struct vbd_hypervisor *h = run->threads->hypervisor;
+    uint64_t now = now_ns();
     bool more;
 
     if (atomic_load(&run->stop))
         vbd_queue_stop(run->queue);
-    more = vbd_queue_pass(run->queue);
+    more = vbd_queue_pass(run->queue, now);
     if (vbd_queue_broken(run->queue))
         run->end = VBD_RUN_BROKEN;
     if ((atomic_load(&run->stop) || vbd_queue_broken(run->queue)) && vbd_queue_idle(run->queue))
         return false;
     if (!run->armed)
         run->armed = poll_fd(run, h->wait_handle(h->ctx, run->channel), &run->event, true);
-    return vbd_loop_turn(&run->loop, !more) == 0;
+    vbd_queue_count_calls(run->queue, 1);
+    return vbd_loop_turn(&run->loop, !more, patience(vbd_queue_deadline(run->queue), now)) == 0;
 }
 
 static int open_loop(struct vbd_run *run, struct vbd_channel **ret)

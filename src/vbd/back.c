@@ -8,7 +8,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 
-enum { IN_FLIGHT_DEFAULT = 128, FAILURES_MAX = 8 /* of xenstore in a row */ };
+enum { FAILURES_MAX = 8 /* of xenstore in a row */ };
 
 void vbd_back_log(struct vbd_back *b, enum vbd_log_level level, ...)
 {
@@ -186,6 +186,8 @@ static void look(struct vbd_back *b)
         vbd_back_finish(b, VBD_BACK_LOST);
     } else if (b->run_over)
         vbd_back_run_over(b);
+    else if (b->refresh && b->storage != NULL)
+        vbd_back_look_at_size(b);
     else
         read_states(b);
 }
@@ -212,6 +214,22 @@ static void state_changed(void *ctx, const char *path)
     vbd_back_wake(ctx);
 }
 
+void vbd_back_refresh(struct vbd_back *b)
+{
+    b->refresh = true;
+    vbd_back_wake(b);
+}
+
+/* The event of a new watch says nothing new. */
+static void params_written(void *ctx, const char *path)
+{
+    struct vbd_back *b = ctx;
+
+    (void)path;
+    if (b->has_looked)
+        vbd_back_refresh(b);
+}
+
 /* --- beginning and end --- */
 
 /* Called with -ECANCELED when the watch is removed before its answer. */
@@ -225,13 +243,14 @@ static void watch_answered(void *ctx, const struct xsc_reply *reply)
     vbd_back_wake(b);
 }
 
-static int watch(struct vbd_back *b, const char *dir, const char *key, struct xsc_watch **ret)
+static int watch(struct vbd_back *b, const char *dir, const char *key,
+                 void (*event)(void *ctx, const char *path), struct xsc_watch **ret)
 {
     char path[VBD_PATH_MAX + 8];
 
     (void)vbd_text_join(path, sizeof path, dir, "/", key, NULL);
-    return xsc_watch_add(b->x, path, state_changed, b,
-                         (struct xsc_completion){watch_answered, b, NULL}, ret);
+    return xsc_watch_add(b->x, path, event, b, (struct xsc_completion){watch_answered, b, NULL},
+                         ret);
 }
 
 static int name_things(struct vbd_back *b, const struct vbd_id *id)
@@ -263,7 +282,8 @@ static void give_up_watches(struct vbd_back *b)
     xsc_watch_remove(b->back_watch);
     xsc_watch_remove(b->front_watch);
     xsc_watch_remove(b->guest_watch);
-    b->back_watch = b->front_watch = b->guest_watch = NULL;
+    xsc_watch_remove(b->params_watch);
+    b->back_watch = b->front_watch = b->guest_watch = b->params_watch = NULL;
 }
 
 int vbd_back_run(const struct vbd_platform *platform, struct xsc *x,
@@ -277,15 +297,19 @@ int vbd_back_run(const struct vbd_platform *platform, struct xsc *x,
     b->platform = platform;
     b->x = x;
     b->config = *config;
-    if (b->config.in_flight_max == 0)
-        b->config.in_flight_max = IN_FLIGHT_DEFAULT;
+    vbd_back_options_init(&b->usual);
+    if (config->options != NULL)
+        b->usual = *config->options;
+    b->config.options = &b->usual;
     r = name_things(b, &config->id);
     if (r == 0)
-        r = watch(b, b->back_path, "state", &b->back_watch);
+        r = watch(b, b->back_path, "state", state_changed, &b->back_watch);
     if (r == 0)
-        r = watch(b, b->front_path, "state", &b->front_watch);
+        r = watch(b, b->front_path, "state", state_changed, &b->front_watch);
     if (r == 0) /* a node that changes only when the guest goes */
-        r = watch(b, b->guest_path, "name", &b->guest_watch);
+        r = watch(b, b->guest_path, "name", state_changed, &b->guest_watch);
+    if (r == 0)
+        r = watch(b, b->back_path, "params", params_written, &b->params_watch);
     if (r < 0) {
         give_up_watches(b);
         vbd_free(platform->allocator, b);
@@ -299,7 +323,7 @@ void vbd_back_finish(struct vbd_back *b, enum vbd_back_end end)
 {
     give_up_watches(b);
     b->busy = true; /* nothing starts any more */
-    if (b->queue != NULL) {
+    if (b->link_count > 0) {
         vbd_back_disconnect(b, end == VBD_BACK_REMOVED ? VBD_LEAVING_REMOVED : VBD_LEAVING_LOST);
         return; /* and comes back when the ring is given back */
     }
@@ -318,7 +342,7 @@ void vbd_back_park(struct vbd_back *b)
         return; /* the step under way ends in vbd_back_settle, which comes back */
     b->busy = true;
     give_up_watches(b);
-    if (b->queue != NULL)
+    if (b->link_count > 0)
         vbd_back_disconnect(b, VBD_LEAVING_PARK);
     else
         vbd_back_finish(b, VBD_BACK_PARKED);
@@ -339,11 +363,16 @@ void vbd_back_stats(const struct vbd_back *b, struct vbd_back_stats *ret)
                                    .phase = vbd_phase_name(b->phase),
                                    .id = b->config.id,
                                    .read_only = b->read_only,
-                                   .counters = b->ended_counters};
+                                   .queues = b->link_count,
+                                   .counters = b->ended_counters,
+                                   .latency = b->ended_latency};
     if (b->storage != NULL) {
         ret->bytes = b->storage->info.bytes;
         ret->direct = b->storage->info.direct;
     }
-    if (b->queue != NULL)
-        vbd_queue_count(b->queue, &ret->counters);
+    for (unsigned i = 0; i < b->link_count; i++)
+        if (b->links[i].queue != NULL) {
+            vbd_queue_count(b->links[i].queue, &ret->counters);
+            vbd_queue_latency(b->links[i].queue, &ret->latency);
+        }
 }

@@ -22,9 +22,19 @@
 enum vbd_leaving {
     VBD_LEAVING_NOT,
     VBD_LEAVING_CLOSE,   /* the front closes: publish Closing */
+    VBD_LEAVING_BROKEN,  /* a run ended by itself: say why and close the connection */
     VBD_LEAVING_PARK,    /* this daemon goes: mark the ring as whole */
     VBD_LEAVING_REMOVED, /* the device is gone */
     VBD_LEAVING_LOST     /* xenstore is gone */
+};
+
+/* One queue of a connected front: its ring, mapped and served. */
+struct vbd_link {
+    struct vbd_back *back;
+    void *ring_pages;
+    struct vbd_event_channel *channel;
+    struct vbd_queue *queue;
+    struct vbd_run *run;
 };
 
 struct vbd_back {
@@ -55,25 +65,29 @@ struct vbd_back {
     bool script_waits; /* block-vbdkit, which hands hotplug-error on to xl */
     bool refused;      /* the server refused a watch: nothing would be noticed */
     bool wrote_error;  /* the error node is there */
+    bool refresh;      /* the image is to be looked at again */
     bool told;         /* `ended` was called */
 
-    struct xsc_watch *back_watch, *front_watch, *guest_watch;
+    struct xsc_watch *back_watch, *front_watch, *guest_watch, *params_watch;
     struct xsc_batch *batch; /* of the step under way, or NULL */
 
+    struct vbd_back_options usual;   /* the daemon's */
+    struct vbd_back_options options; /* and over them the device's */
     struct vbd_storage *storage;
-    bool read_only;
+    struct vbd_disk_limits disk; /* what is offered; requests are judged by it */
+    bool read_only, cdrom, removable;
+    bool discard; /* the toolstack has nothing against it */
 
     /* While connected. */
     struct vbd_agreement agreement;
-    void *ring_pages;
-    struct vbd_event_channel *channel;
-    struct vbd_queue *queue;
-    struct vbd_run *run;
-    bool run_over; /* the run ended by itself; the next look closes the connection */
+    struct vbd_link links[VBD_QUEUES_MAX];
+    unsigned link_count, running;
+    bool run_over; /* a run ended by itself; the next look closes the connection */
     enum vbd_run_end run_end;
     enum vbd_leaving leaving;
 
     struct vbd_counters ended_counters; /* of queues that are gone */
+    struct vbd_latency ended_latency;
 };
 
 /* back.c: the step is over; look again when something happened meanwhile (or `look` is set). */
@@ -99,9 +113,14 @@ void vbd_back_log(struct vbd_back *b, enum vbd_log_level level, ...) __attribute
 
 /* back_open.c: reads the toolstack's keys and opens the storage, then offers or adopts. */
 void vbd_back_open(struct vbd_back *b);
+/* back_open.c: looks at the storage's size again, and publishes it when it has changed. */
+void vbd_back_look_at_size(struct vbd_back *b);
 
 /* back_publish.c */
 void vbd_back_offer_keys(struct vbd_back *b);
+/* The disk's size has changed: the key is written again and the state as well, by which a connected
+ * front notices. */
+void vbd_back_publish_size(struct vbd_back *b);
 void vbd_back_publish_state(struct vbd_back *b, enum vbd_state state, enum vbd_phase then);
 /* Tells log and toolstack that the device failed, for good, and why. `lost` says that a ring was
  * left behind whose requests are lost: no later daemon may take it up, until the front has begun
@@ -118,7 +137,7 @@ void vbd_back_clean_error(struct vbd_back *b);
 void vbd_back_connect(struct vbd_back *b);
 /* Ends the run; when it has ended, the ring is given back and what `why` says comes next. */
 void vbd_back_disconnect(struct vbd_back *b, enum vbd_leaving why);
-/* The run ended by itself: gives the ring back and closes the connection. */
+/* A run ended by itself: gives all rings back and closes the connection. */
 void vbd_back_run_over(struct vbd_back *b);
 
 #endif

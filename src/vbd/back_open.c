@@ -13,13 +13,20 @@ enum {
     KEY_SCRIPT,
     KEY_PARKED,
     KEY_LOST,
+    KEY_DEVICE_TYPE,
+    KEY_REMOVABLE,
+    KEY_DISCARD,
+    KEY_OPTIONS,
     KEYS
 };
 
 static const char *const key_names[KEYS] = {
-    [KEY_FRONTEND] = "frontend", [KEY_FRONTEND_ID] = "frontend-id", [KEY_PARAMS] = "params",
-    [KEY_MODE] = "mode",         [KEY_SCRIPT] = "script",           [KEY_PARKED] = "vbdkit-parked",
-    [KEY_LOST] = "vbdkit-lost",
+    [KEY_FRONTEND] = "frontend",      [KEY_FRONTEND_ID] = "frontend-id",
+    [KEY_PARAMS] = "params",          [KEY_MODE] = "mode",
+    [KEY_SCRIPT] = "script",          [KEY_PARKED] = "vbdkit-parked",
+    [KEY_LOST] = "vbdkit-lost",       [KEY_DEVICE_TYPE] = "device-type",
+    [KEY_REMOVABLE] = "removable",    [KEY_DISCARD] = "discard-enable",
+    [KEY_OPTIONS] = "vbdkit-options",
 };
 
 static bool is_number(const char *value, unsigned n)
@@ -89,23 +96,70 @@ static void storage_opened(struct vbd_back *b, bool lost)
         vbd_back_offer_keys(b);
 }
 
+/* What the guest may do with the disk, from what the storage can and what was asked for. */
+static void describe(struct vbd_back *b)
+{
+    const struct vbd_storage_info *info = &b->storage->info;
+    const struct vbd_back_options *o = &b->options;
+    uint32_t block = o->sector_size > info->logical_sector ? o->sector_size : info->logical_sector;
+
+    b->read_only = b->read_only || info->read_only;
+    b->disk = (struct vbd_disk_limits){
+        .sectors = (info->bytes - info->bytes % block) / VBD_SECTOR,
+        .read_only = b->read_only,
+        .discard = info->discard && b->discard && o->discard != 0 && !b->read_only,
+        .block_sectors = block / VBD_SECTOR,
+        .segments_indirect = o->indirect,
+    };
+    b->disk.secure_discard = b->disk.discard && info->secure_discard;
+}
+
+static void take_wishes(struct vbd_back *b, const struct xsc_batch *keys)
+{
+    const char *type = xsc_batch_string(keys, KEY_DEVICE_TYPE);
+    const char *removable = xsc_batch_string(keys, KEY_REMOVABLE);
+    const char *discard = xsc_batch_string(keys, KEY_DISCARD);
+
+    b->cdrom = type != NULL && vbd_str_eq(type, "cdrom");
+    b->removable = removable != NULL && vbd_str_eq(removable, "1");
+    b->discard = discard == NULL || !vbd_str_eq(discard, "0");
+    b->read_only = b->cdrom || wants_read_only(xsc_batch_string(keys, KEY_MODE));
+}
+
+/* The device's own options over the daemon's. */
+static int take_options(struct vbd_back *b, const struct xsc_batch *keys, struct vbd_error *why)
+{
+    const char *text = xsc_batch_string(keys, KEY_OPTIONS);
+    struct vbd_error wrong;
+
+    b->options = b->usual;
+    if (text == NULL || vbd_back_options_parse(text, &b->options, &wrong) == 0)
+        return 0;
+    (void)vbd_text_join(why->text, sizeof why->text, "vbdkit-options: ", wrong.text, NULL);
+    return -EINVAL;
+}
+
 static void open_storage(struct vbd_back *b, const struct xsc_batch *keys)
 {
     const struct vbd_source *source = &b->config.source;
-    struct vbd_image image = {.params = xsc_batch_string(keys, KEY_PARAMS),
-                              .read_only = wants_read_only(xsc_batch_string(keys, KEY_MODE))};
+    struct vbd_image image = {.params = xsc_batch_string(keys, KEY_PARAMS)};
     bool parked = xsc_batch_string(keys, KEY_PARKED) != NULL;
     bool lost = xsc_batch_string(keys, KEY_LOST) != NULL;
     struct vbd_error why = {""};
+    int r = take_options(b, keys, &why);
 
-    b->read_only = image.read_only;
+    take_wishes(b, keys);
+    image.read_only = b->read_only;
+    image.cdrom = b->cdrom;
     b->adopts = was_connected(b) && parked && !lost;
-    if (source->open(source->ctx, &image, &b->storage, &why) < 0) {
+    if (r == 0)
+        r = source->open(source->ctx, &image, &b->storage, &why);
+    if (r < 0) {
         b->storage = NULL;
         vbd_back_fail(b, why.text, was_connected(b) && !b->adopts);
         return;
     }
-    b->read_only = b->read_only || b->storage->info.read_only;
+    describe(b);
     storage_opened(b, lost);
 }
 
@@ -128,5 +182,23 @@ static void keys_read(void *ctx, struct xsc_batch *keys, int error)
 
 void vbd_back_open(struct vbd_back *b)
 {
+    b->refresh = false;
     vbd_back_read(b, b->back_path, key_names, KEYS, keys_read);
+}
+
+void vbd_back_look_at_size(struct vbd_back *b)
+{
+    uint64_t before = b->disk.sectors;
+
+    b->refresh = false;
+    if (b->storage->ops->refresh != NULL && b->storage->ops->refresh(b->storage) < 0)
+        vbd_back_log(b, VBD_LOG_WARNING, "cannot ask the image for its size", NULL);
+    describe(b);
+    if (b->disk.sectors == before) {
+        vbd_back_settle(b, true);
+        return;
+    }
+    for (unsigned i = 0; i < b->link_count; i++)
+        vbd_queue_resize(b->links[i].queue, b->disk.sectors);
+    vbd_back_publish_size(b);
 }

@@ -106,15 +106,35 @@ static void commit(struct vbd_back *b)
     vbd_back_submit(b, published);
 }
 
+static struct vbd_back_offer offer(const struct vbd_back *b)
+{
+    const struct vbd_storage_info *info = &b->storage->info;
+    const struct vbd_back_options *o = &b->options;
+    uint32_t logical = b->disk.block_sectors * VBD_SECTOR;
+    uint32_t physical = o->physical != 0 ? o->physical : info->physical_sector;
+
+    return (struct vbd_back_offer){.sectors = b->disk.sectors,
+                                   .sector_size = logical,
+                                   .physical_sector = physical > logical ? physical : logical,
+                                   .read_only = b->read_only,
+                                   .cdrom = b->cdrom,
+                                   .removable = b->removable,
+                                   .ring_order_max = o->ring_order,
+                                   .queues_max = o->queues,
+                                   .segments_indirect = o->indirect,
+                                   .persistent = o->persistent > 0,
+                                   .barrier = o->barrier != 0,
+                                   .discard = b->disk.discard,
+                                   .secure_discard = b->disk.secure_discard,
+                                   .discard_granularity = info->discard_granularity,
+                                   .discard_alignment = info->discard_alignment};
+}
+
 void vbd_back_offer_keys(struct vbd_back *b)
 {
-    const struct vbd_storage_info *disk = &b->storage->info;
-    struct vbd_back_offer offer = {.sectors = disk->bytes / VBD_SECTOR,
-                                   .sector_size = VBD_SECTOR,
-                                   .physical_sector = disk->physical_sector,
-                                   .read_only = b->read_only};
+    struct vbd_back_offer offered = offer(b);
     struct vbd_back_key keys[VBD_BACK_KEYS];
-    size_t n = vbd_back_keys(&offer, keys);
+    size_t n = vbd_back_keys(&offered, keys);
 
     if (!begin(b))
         return;
@@ -125,8 +145,23 @@ void vbd_back_offer_keys(struct vbd_back *b)
     remove_key(b, b->back_path, "vbdkit-parked");
     write_key(b, "hotplug-status", "connected");
     write_state(b, VBD_STATE_INIT_WAIT, VBD_PHASE_WAITING);
-    vbd_back_log(b, VBD_LOG_INFO, disk->direct ? "offered, direct" : "offered, through the cache",
+    vbd_back_log(b, VBD_LOG_INFO,
+                 b->storage->info.direct ? "offered, direct" : "offered, through the cache",
                  b->read_only ? ", read-only" : "", NULL);
+    commit(b);
+}
+
+void vbd_back_publish_size(struct vbd_back *b)
+{
+    char sectors[24];
+    struct vbd_text t = vbd_text_on(sectors, sizeof sectors);
+
+    vbd_text_u64(&t, b->disk.sectors);
+    if (!begin(b))
+        return;
+    write_key(b, "sectors", sectors);
+    write_state(b, b->published, b->phase);
+    vbd_back_log(b, VBD_LOG_INFO, "the disk has another size: ", sectors, " sectors", NULL);
     commit(b);
 }
 

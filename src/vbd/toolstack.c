@@ -132,6 +132,8 @@ static void write_description(struct task *t, const char *dir)
     put(t, dir, "bootable", spec->bootable ? "1" : "0");
     if (spec->device != NULL)
         put(t, dir, "dev", spec->device);
+    if (spec->options != NULL)
+        put(t, dir, "vbdkit-options", spec->options);
     put(t, dir, "type", "phy");
     put(t, dir, "script", "/bin/true"); /* libxl runs one when it removes the disk */
     put(t, dir, "mode", spec->read_only ? "r" : "w");
@@ -162,6 +164,8 @@ static void write_front(struct task *t)
     put(t, t->front, "backend", t->back);
     put_number(t, t->front, "backend-id", spec->id.backend_domid);
     put_number(t, t->front, "virtual-device", spec->id.vdev);
+    if (spec->id.vdev >= 1u << 28) /* extended: some fronts look for those here */
+        put_number(t, t->front, "virtual-device-ext", spec->id.vdev);
     put(t, t->front, "device-type", spec->cdrom ? "cdrom" : "disk");
     put(t, t->front, "state", "1");
 }
@@ -202,7 +206,8 @@ int vbd_back_create(const struct vbd_allocator *allocator, struct xsc *x,
                     const struct vbd_spec *spec, vbd_toolstack_done *done, void *ctx)
 {
     size_t extra = vbd_str_len(spec->params) + vbd_str_len(spec->id.backend_class) + 2 +
-                   (spec->device != NULL ? vbd_str_len(spec->device) + 1 : 0);
+                   (spec->device != NULL ? vbd_str_len(spec->device) + 1 : 0) +
+                   (spec->options != NULL ? vbd_str_len(spec->options) + 1 : 0);
     char guest[VBD_PATH_MAX];
     struct vbd_text text = vbd_text_on(guest, sizeof guest);
     struct task *t;
@@ -215,6 +220,7 @@ int vbd_back_create(const struct vbd_allocator *allocator, struct xsc *x,
     t->spec = *spec;
     t->spec.params = keep(&at, spec->params);
     t->spec.device = keep(&at, spec->device);
+    t->spec.options = keep(&at, spec->options);
     t->spec.id.backend_class = keep(&at, spec->id.backend_class);
     vbd_text_u64(vbd_text_str(&text, "/local/domain/"), spec->id.domid);
     (void)xsc_batch_add(t->batch, XSC_OP_READ, guest, NULL, 0);

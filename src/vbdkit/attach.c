@@ -9,8 +9,9 @@
 #include "vbdkit/program.h"
 
 static const char usage[] =
-    "attach [--class CLASS] [--read-only] [--cdrom] [--timeout SECONDS] [--no-wait]\n"
-    "                     [--xenstore ADDRESS] GUEST IMAGE [DEVICE]";
+    "attach [--class CLASS] [--read-only] [--cdrom] [--option NAME=VALUE[,...]]\n"
+    "                     [--timeout SECONDS] [--no-wait] [--xenstore ADDRESS] GUEST IMAGE "
+    "[DEVICE]";
 
 struct attach {
     struct tool tool;
@@ -24,13 +25,29 @@ struct attach {
     char *hotplug_error; /* what the backend wrote */
 };
 
+/* Said here, before anything is made; the backend would say it too. */
+static int check_options(const char *text)
+{
+    struct vbd_back_options o;
+    struct vbd_error why = {""};
+
+    vbd_back_options_init(&o);
+    if (text == NULL || vbd_back_options_parse(text, &o, &why) == 0)
+        return EXIT_OK;
+    return tool_fail("attach", "--option: %s", why.text);
+}
+
 static int parse(struct attach *a, int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"class", required_argument, NULL, 'c'}, {"read-only", no_argument, NULL, 'r'},
-        {"cdrom", no_argument, NULL, 'd'},       {"timeout", required_argument, NULL, 't'},
-        {"no-wait", no_argument, NULL, 'n'},     {"xenstore", required_argument, NULL, 'x'},
-        {"help", no_argument, NULL, 'h'},        {0}};
+    static const struct option options[] = {{"class", required_argument, NULL, 'c'},
+                                            {"read-only", no_argument, NULL, 'r'},
+                                            {"cdrom", no_argument, NULL, 'd'},
+                                            {"option", required_argument, NULL, 'p'},
+                                            {"timeout", required_argument, NULL, 't'},
+                                            {"no-wait", no_argument, NULL, 'n'},
+                                            {"xenstore", required_argument, NULL, 'x'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
     int o;
 
     while ((o = getopt_long(argc, argv, "", options, NULL)) >= 0) {
@@ -40,6 +57,8 @@ static int parse(struct attach *a, int argc, char **argv)
             a->spec.read_only = true;
         else if (o == 'd')
             a->spec.cdrom = a->spec.read_only = true;
+        else if (o == 'p')
+            a->spec.options = optarg;
         else if (o == 'n')
             a->wait = false;
         else if (o == 'h')
@@ -49,7 +68,9 @@ static int parse(struct attach *a, int argc, char **argv)
         else if (o != 't' || tool_seconds("attach", optarg, &a->timeout_ms) != EXIT_OK)
             return tool_usage(usage);
     }
-    return argc - optind < 2 || argc - optind > 3 ? tool_usage(usage) : EXIT_OK;
+    if (argc - optind < 2 || argc - optind > 3)
+        return tool_usage(usage);
+    return check_options(a->spec.options);
 }
 
 /* --- the first free device --- */

@@ -75,7 +75,7 @@ static void add(struct devices *d, unsigned domid, uint32_t vdev)
                                             .domid = domid,
                                             .vdev = vdev},
                                      .source = image_source,
-                                     .in_flight_max = d->config.in_flight_max,
+                                     .options = &d->config.options,
                                      .ended = ended};
     struct device *device;
 
@@ -240,43 +240,13 @@ void devices_free(struct devices *d)
 
 /* --- showing them --- */
 
-static json_object *counters_json(const struct vbd_counters *c)
-{
-    json_object *o = json_object_new_object();
-
-#define ADD(name, text) (void)json_object_object_add(o, #name, json_object_new_uint64(c->name));
-    VBD_COUNTERS(ADD)
-#undef ADD
-    return o;
-}
-
-static json_object *device_json(const struct device *device)
-{
-    json_object *o = json_object_new_object();
-    struct vbd_back_stats s;
-    char name[24];
-
-    vbd_back_stats(device->back, &s);
-    vbd_vdev_name(device->vdev, name);
-    (void)json_object_object_add(o, "name", json_object_new_string(s.name));
-    (void)json_object_object_add(o, "domid", json_object_new_int64(device->domid));
-    (void)json_object_object_add(o, "vdev", json_object_new_int64(device->vdev));
-    (void)json_object_object_add(o, "device", json_object_new_string(name));
-    (void)json_object_object_add(o, "phase", json_object_new_string(s.phase));
-    (void)json_object_object_add(o, "bytes", json_object_new_uint64(s.bytes));
-    (void)json_object_object_add(o, "read_only", json_object_new_boolean(s.read_only));
-    (void)json_object_object_add(o, "direct", json_object_new_boolean(s.direct));
-    (void)json_object_object_add(o, "counters", counters_json(&s.counters));
-    return o;
-}
-
 json_object *devices_json(const struct devices *d)
 {
     json_object *document = json_object_new_object();
     json_object *list = json_object_new_array();
 
     for (const struct device *at = d->first; at != NULL; at = at->next)
-        (void)json_object_array_add(list, device_json(at));
+        (void)json_object_array_add(list, back_json(at->back));
     (void)json_object_object_add(document, "class",
                                  json_object_new_string(d->config.backend_class));
     (void)json_object_object_add(document, "domid", json_object_new_int64(d->config.domid));

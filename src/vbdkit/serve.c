@@ -14,7 +14,7 @@
 #include "vbdkit/server.h"
 
 static const char usage[] =
-    "serve [--class CLASS] [--guest DOMID] [--in-flight N] [--control PATH]\n"
+    "serve [--class CLASS] [--guest DOMID] [--option NAME=VALUE[,...]]... [--control PATH]\n"
     "                    [--log error|warning|info|debug] [--xenstore ADDRESS]";
 
 struct serve {
@@ -30,7 +30,7 @@ struct serve {
     const char *backend_class, *xenstore;
     char control_at[CONTROL_PATH_MAX];
     int only_guest;
-    uint32_t in_flight_max;
+    struct vbd_back_options options;
     enum vbd_log_level log;
 };
 
@@ -47,6 +47,7 @@ static bool parse_count(const char *text, unsigned long max, unsigned long *ret)
 
 static bool parse_option(struct serve *s, int o, const char *value)
 {
+    struct vbd_error why = {""};
     unsigned long n;
     int level;
 
@@ -57,9 +58,11 @@ static bool parse_option(struct serve *s, int o, const char *value)
     case 'g':
         s->only_guest = parse_count(value, 0x7fef, &n) ? (int)n : -2;
         return s->only_guest >= 0;
-    case 'i':
-        s->in_flight_max = parse_count(value, 4096, &n) ? (uint32_t)n : 0;
-        return s->in_flight_max > 0;
+    case 'p':
+        if (vbd_back_options_parse(value, &s->options, &why) == 0)
+            return true;
+        (void)tool_fail("serve", "--option: %s", why.text);
+        return false;
     case 'o':
         return (size_t)snprintf(s->control_at, sizeof s->control_at, "%s", value) <
                sizeof s->control_at;
@@ -79,14 +82,11 @@ static bool parse_option(struct serve *s, int o, const char *value)
 
 static int parse(struct serve *s, int argc, char **argv)
 {
-    static const struct option options[] = {{"class", required_argument, NULL, 'c'},
-                                            {"guest", required_argument, NULL, 'g'},
-                                            {"in-flight", required_argument, NULL, 'i'},
-                                            {"control", required_argument, NULL, 'o'},
-                                            {"log", required_argument, NULL, 'l'},
-                                            {"xenstore", required_argument, NULL, 'x'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {0}};
+    static const struct option options[] = {
+        {"class", required_argument, NULL, 'c'},  {"guest", required_argument, NULL, 'g'},
+        {"option", required_argument, NULL, 'p'}, {"control", required_argument, NULL, 'o'},
+        {"log", required_argument, NULL, 'l'},    {"xenstore", required_argument, NULL, 'x'},
+        {"help", no_argument, NULL, 'h'},         {0}};
     struct vbd_id id = {.backend_class = ""};
     char path[VBD_PATH_MAX];
     int o;
@@ -135,7 +135,7 @@ static int open_devices(struct serve *s)
     struct devices_config config = {.backend_class = s->backend_class,
                                     .domid = s->tool.domid,
                                     .only_guest = s->only_guest,
-                                    .in_flight_max = s->in_flight_max,
+                                    .options = s->options,
                                     .platform = vbd_linux_platform(s->platform),
                                     .x = xsc_client_session(s->tool.client)};
     int r = devices_new(&config, &s->devices);
@@ -231,8 +231,10 @@ static int serve(struct serve *s)
 int serve_main(int argc, char **argv)
 {
     struct serve s = {.backend_class = "vbd", .only_guest = -1, .log = VBD_LOG_INFO, .signals = -1};
-    int r = parse(&s, argc, argv);
+    int r;
 
+    vbd_back_options_init(&s.options);
+    r = parse(&s, argc, argv);
     if (r != EXIT_OK)
         return r;
     r = open_all(&s);

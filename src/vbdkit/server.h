@@ -12,9 +12,9 @@ struct devices;
 
 struct devices_config {
     const char *backend_class;
-    unsigned domid;         /* of this domain */
-    int only_guest;         /* serve this guest alone; negative for all */
-    uint32_t in_flight_max; /* 0: libvbd's default */
+    unsigned domid; /* of this domain */
+    int only_guest; /* serve this guest alone; negative for all */
+    struct vbd_back_options options;
     const struct vbd_platform *platform;
     struct xsc *x;
 };
@@ -30,6 +30,11 @@ bool devices_failed(const struct devices *d);
 void devices_free(struct devices *d);
 /* All devices with their counters, as a new JSON object. */
 json_object *devices_json(const struct devices *d);
+
+/* --- back_json.c --- */
+
+/* A back with its counters and latencies, as a new JSON object. */
+json_object *back_json(const struct vbd_back *back);
 
 /* --- image.c: the source of storage: what "params" means --- */
 

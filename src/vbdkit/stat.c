@@ -1,4 +1,5 @@
-/* stat.c - "vbdkit stat": asks a running daemon for its devices and counters. */
+/* stat.c - "vbdkit stat": asks a running daemon for its devices and counters, once or again and
+ * again. */
 #include <errno.h>
 #include <getopt.h>
 #include <json-c/json.h>
@@ -7,12 +8,14 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "vbdkit/program.h"
 #include "vbdkit/server.h"
+#include "vbdkit/stat.h"
 
-static const char usage[] = "stat [--class CLASS] [--control PATH] [--json]";
+static const char usage[] = "stat [--class CLASS] [--control PATH] [--json] [INTERVAL [COUNT]]";
 
 static int connect_to(const char *path)
 {
@@ -48,7 +51,7 @@ static json_object *read_document(int fd)
     return document;
 }
 
-static const char *text(json_object *o, const char *key)
+const char *stat_text(json_object *o, const char *key)
 {
     json_object *value = json_object_object_get(o, key);
 
@@ -60,8 +63,13 @@ static void print_counters(json_object *counters)
     json_object_object_foreach(counters, name, value)
     {
         if (json_object_get_uint64(value) != 0)
-            (void)printf("  %-16s %s\n", name, json_object_get_string(value));
+            (void)printf("  %-17s %s\n", name, json_object_get_string(value));
     }
+}
+
+static bool flag(json_object *d, const char *key)
+{
+    return json_object_get_boolean(json_object_object_get(d, key));
 }
 
 static void print(json_object *document)
@@ -71,34 +79,114 @@ static void print(json_object *document)
     for (size_t i = 0; i < json_object_array_length(devices); i++) {
         json_object *d = json_object_array_get_idx(devices, i);
 
-        (void)printf(
-            "%s (%s): %s, %s bytes%s%s\n", text(d, "name"), text(d, "device"), text(d, "phase"),
-            text(d, "bytes"),
-            json_object_get_boolean(json_object_object_get(d, "read_only")) ? ", read-only" : "",
-            json_object_get_boolean(json_object_object_get(d, "direct")) ? ", direct"
-                                                                         : ", through the cache");
+        (void)printf("%s (%s): %s, %s bytes%s%s", stat_text(d, "name"), stat_text(d, "device"),
+                     stat_text(d, "phase"), stat_text(d, "bytes"),
+                     flag(d, "read_only") ? ", read-only" : "",
+                     flag(d, "direct") ? ", direct" : ", through the cache");
+        if (strcmp(stat_text(d, "queues"), "0") != 0)
+            (void)printf(", queues: %s", stat_text(d, "queues"));
+        (void)putchar('\n');
         print_counters(json_object_object_get(d, "counters"));
     }
 }
 
-static int show(const char *path, bool json)
+struct stat_command {
+    char path[CONTROL_PATH_MAX];
+    bool json;
+    int interval_ms; /* 0: once */
+    long count;      /* of answers to show; 0: without end */
+};
+
+/* The daemon's answer, or NULL with the reason printed. */
+static json_object *ask(const struct stat_command *c)
 {
-    int fd = connect_to(path);
+    int fd = connect_to(c->path);
     json_object *document;
 
-    if (fd < 0)
-        return tool_fail("stat", "cannot ask the daemon at %s: %s", path, strerror(-fd));
+    if (fd < 0) {
+        (void)tool_fail("stat", "cannot ask the daemon at %s: %s", c->path, strerror(-fd));
+        return NULL;
+    }
     document = read_document(fd);
     (void)close(fd);
     if (document == NULL)
-        return tool_fail("stat", "the daemon at %s did not answer", path);
-    if (json)
-        (void)puts(json_object_to_json_string_ext(document, JSON_C_TO_STRING_PRETTY |
-                                                                JSON_C_TO_STRING_NOSLASHESCAPE));
+        (void)tool_fail("stat", "the daemon at %s did not answer", c->path);
+    return document;
+}
+
+static void print_json(json_object *document, int flags)
+{
+    (void)puts(json_object_to_json_string_ext(document, flags | JSON_C_TO_STRING_NOSLASHESCAPE));
+    (void)fflush(stdout);
+}
+
+static int show_once(const struct stat_command *c)
+{
+    json_object *document = ask(c);
+
+    if (document == NULL)
+        return EXIT_FAILED;
+    if (c->json)
+        print_json(document, JSON_C_TO_STRING_PRETTY);
     else
         print(document);
     (void)json_object_put(document);
     return EXIT_OK;
+}
+
+static double now_s(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static void pause_ms(int ms)
+{
+    struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
+
+    (void)nanosleep(&t, NULL);
+}
+
+/* Like iostat, but for its first table: each is about the interval before it. */
+static int show_again(const struct stat_command *c)
+{
+    json_object *before = ask(c);
+    double asked_at = now_s();
+
+    for (long n = 0; before != NULL && (c->count == 0 || n < c->count); n++) {
+        json_object *document;
+        double now;
+
+        pause_ms(c->interval_ms);
+        document = ask(c);
+        now = now_s();
+        if (document != NULL && c->json)
+            print_json(document, JSON_C_TO_STRING_PLAIN);
+        else if (document != NULL)
+            stat_print_rates(before, document, now - asked_at);
+        (void)json_object_put(before);
+        before = document;
+        asked_at = now;
+    }
+    if (before == NULL)
+        return EXIT_FAILED;
+    (void)json_object_put(before);
+    return EXIT_OK;
+}
+
+static int parse_interval(struct stat_command *c, int argc, char **argv)
+{
+    char *end = NULL;
+
+    if (argc > 2 || (argc > 0 && tool_seconds("stat", argv[0], &c->interval_ms) != EXIT_OK) ||
+        (argc > 0 && c->interval_ms == 0))
+        return tool_usage(usage);
+    if (argc < 2)
+        return EXIT_OK;
+    c->count = strtol(argv[1], &end, 10);
+    return end == argv[1] || *end != '\0' || c->count < 1 ? tool_usage(usage) : EXIT_OK;
 }
 
 int stat_main(int argc, char **argv)
@@ -108,22 +196,24 @@ int stat_main(int argc, char **argv)
                                             {"json", no_argument, NULL, 'j'},
                                             {"help", no_argument, NULL, 'h'},
                                             {0}};
-    char path[CONTROL_PATH_MAX];
-    bool json = false;
-    int o;
+    struct stat_command c = {.json = false};
+    int o, r;
 
-    control_path("vbd", path);
+    control_path("vbd", c.path);
     while ((o = getopt_long(argc, argv, "", options, NULL)) >= 0) {
         if (o == 'c')
-            control_path(optarg, path);
+            control_path(optarg, c.path);
         else if (o == 'o')
-            (void)snprintf(path, sizeof path, "%s", optarg);
+            (void)snprintf(c.path, sizeof c.path, "%s", optarg);
         else if (o == 'h')
             tool_help(usage);
         else if (o == 'j')
-            json = true;
+            c.json = true;
         else
             return tool_usage(usage);
     }
-    return optind != argc ? tool_usage(usage) : show(path, json);
+    r = parse_interval(&c, argc - optind, argv + optind);
+    if (r != EXIT_OK)
+        return r;
+    return c.interval_ms == 0 ? show_once(&c) : show_again(&c);
 }

@@ -4,12 +4,13 @@
 #include "base/text.h"
 
 const char *const vbd_front_key_names[VBD_FRONT_KEYS] = {
-    [VBD_FRONT_STATE] = "state",
     [VBD_FRONT_PROTOCOL] = "protocol",
-    [VBD_FRONT_EVENT_CHANNEL] = "event-channel",
-    [VBD_FRONT_RING_REF] = "ring-ref",
     [VBD_FRONT_RING_PAGE_ORDER] = "ring-page-order",
     [VBD_FRONT_NUM_RING_PAGES] = "num-ring-pages",
+    [VBD_FRONT_QUEUES] = "multi-queue-num-queues",
+    [VBD_FRONT_PERSISTENT] = "feature-persistent",
+    [VBD_FRONT_EVENT_CHANNEL] = "event-channel",
+    [VBD_FRONT_RING_REF] = "ring-ref",
     [VBD_FRONT_RING_REF_0] = "ring-ref0",
     [VBD_FRONT_RING_REF_0 + 1] = "ring-ref1",
     [VBD_FRONT_RING_REF_0 + 2] = "ring-ref2",
@@ -45,17 +46,30 @@ static void put(struct vbd_back_key *key, const char *name, uint64_t value)
     vbd_text_u64(&t, value);
 }
 
+static size_t put_discard(const struct vbd_back_offer *o, struct vbd_back_key *keys)
+{
+    put(&keys[0], "feature-discard", o->discard);
+    if (!o->discard)
+        return 1;
+    put(&keys[1], "discard-granularity", o->discard_granularity);
+    put(&keys[2], "discard-alignment", o->discard_alignment);
+    put(&keys[3], "discard-secure", o->secure_discard);
+    return 4;
+}
+
 size_t vbd_back_keys(const struct vbd_back_offer *o, struct vbd_back_key keys[VBD_BACK_KEYS])
 {
     size_t n = 0;
 
-    put(&keys[n++], "max-ring-page-order", VBD_RING_ORDER_MAX);
-    put(&keys[n++], "max-ring-pages", VBD_RING_PAGES_MAX);
-    put(&keys[n++], "multi-queue-max-queues", 1);
+    put(&keys[n++], "max-ring-page-order", o->ring_order_max);
+    put(&keys[n++], "max-ring-pages", 1ull << o->ring_order_max);
+    put(&keys[n++], "multi-queue-max-queues", o->queues_max);
     put(&keys[n++], "feature-flush-cache", 1);
-    put(&keys[n++], "feature-barrier", 0);
-    put(&keys[n++], "feature-persistent", 0);
-    put(&keys[n++], "feature-discard", 0);
+    put(&keys[n++], "feature-barrier", o->barrier);
+    put(&keys[n++], "feature-persistent", o->persistent);
+    n += put_discard(o, &keys[n]);
+    if (o->segments_indirect > 0)
+        put(&keys[n++], "feature-max-indirect-segments", o->segments_indirect);
     put(&keys[n++], "sectors", o->sectors);
     put(&keys[n++], "sector-size", o->sector_size);
     put(&keys[n++], "physical-sector-size", o->physical_sector);

@@ -57,16 +57,17 @@ static int protocol(const char *value, enum vbd_protocol native, enum vbd_protoc
 }
 
 /* Both schemes of multi-page rings: ring-page-order (Linux), num-ring-pages (FreeBSD). */
-static int ring_pages(const char *const *values, uint32_t *ret, struct vbd_text *why)
+static int ring_pages(const char *const *values, uint32_t order_max, uint32_t *ret,
+                      struct vbd_text *why)
 {
     uint32_t n = 0;
     int r = 0;
 
     if (values[VBD_FRONT_RING_PAGE_ORDER] != NULL) {
-        r = number(values, VBD_FRONT_RING_PAGE_ORDER, VBD_RING_ORDER_MAX, &n, why);
+        r = number(values, VBD_FRONT_RING_PAGE_ORDER, order_max, &n, why);
         n = 1u << n;
     } else if (values[VBD_FRONT_NUM_RING_PAGES] != NULL) {
-        r = number(values, VBD_FRONT_NUM_RING_PAGES, VBD_RING_PAGES_MAX, &n, why);
+        r = number(values, VBD_FRONT_NUM_RING_PAGES, 1u << order_max, &n, why);
         if (r == 0 && (n == 0 || (n & (n - 1)) != 0))
             r = refuse(why, VBD_FRONT_NUM_RING_PAGES, values[VBD_FRONT_NUM_RING_PAGES],
                        "is not a power of two");
@@ -78,16 +79,46 @@ static int ring_pages(const char *const *values, uint32_t *ret, struct vbd_text 
     return r;
 }
 
-static int ring_refs(const char *const *values, struct vbd_agreement *a, struct vbd_text *why)
+static int queue_count(const char *const *values, uint32_t max, uint32_t *ret, struct vbd_text *why)
+{
+    int r = 0;
+
+    *ret = 1;
+    if (values[VBD_FRONT_QUEUES] != NULL)
+        r = number(values, VBD_FRONT_QUEUES, max, ret, why);
+    if (r == 0 && *ret == 0)
+        r = refuse(why, VBD_FRONT_QUEUES, values[VBD_FRONT_QUEUES], "is no number of queues");
+    return r;
+}
+
+int vbd_negotiate(const char *const values[VBD_FRONT_KEYS], const struct vbd_negotiable *offered,
+                  struct vbd_agreement *ret, struct vbd_text *why)
+{
+    const char *persistent = values[VBD_FRONT_PERSISTENT];
+    struct vbd_agreement a = {0};
+    int r = protocol(values[VBD_FRONT_PROTOCOL], offered->native, &a.protocol, why);
+
+    if (r == 0)
+        r = ring_pages(values, offered->ring_order_max, &a.ring_pages, why);
+    if (r == 0)
+        r = queue_count(values, offered->queues_max, &a.queue_count, why);
+    a.persistent = persistent != NULL && vbd_str_eq(persistent, "1");
+    if (r == 0)
+        *ret = a;
+    return r;
+}
+
+static int ring_refs(const char *const *values, uint32_t pages, struct vbd_agreed_queue *q,
+                     struct vbd_text *why)
 {
     /* A front with one page writes ring-ref; Linux with an order of 0 may write ring-ref0. */
-    if (a->ring_pages == 1 && values[VBD_FRONT_RING_REF] != NULL)
-        return number(values, VBD_FRONT_RING_REF, UINT32_MAX, &a->ring_refs[0], why);
-    if (a->ring_pages == 1 && values[VBD_FRONT_RING_REF_0] == NULL)
+    if (pages == 1 && values[VBD_FRONT_RING_REF] != NULL)
+        return number(values, VBD_FRONT_RING_REF, UINT32_MAX, &q->ring_refs[0], why);
+    if (pages == 1 && values[VBD_FRONT_RING_REF_0] == NULL)
         return refuse(why, VBD_FRONT_RING_REF, NULL, "the frontend did not write this key");
-    for (uint32_t i = 0; i < a->ring_pages; i++) {
+    for (uint32_t i = 0; i < pages; i++) {
         int r = number(values, (enum vbd_front_key)(VBD_FRONT_RING_REF_0 + i), UINT32_MAX,
-                       &a->ring_refs[i], why);
+                       &q->ring_refs[i], why);
 
         if (r < 0)
             return r;
@@ -95,19 +126,11 @@ static int ring_refs(const char *const *values, struct vbd_agreement *a, struct 
     return 0;
 }
 
-int vbd_negotiate(const char *const values[VBD_FRONT_KEYS], enum vbd_protocol native,
-                  struct vbd_agreement *ret, struct vbd_text *why)
+int vbd_negotiate_queue(const char *const values[VBD_FRONT_KEYS], struct vbd_agreement *a,
+                        uint32_t queue, struct vbd_text *why)
 {
-    struct vbd_agreement a = {0};
-    int r = protocol(values[VBD_FRONT_PROTOCOL], native, &a.protocol, why);
+    struct vbd_agreed_queue *q = &a->queues[queue];
+    int r = number(values, VBD_FRONT_EVENT_CHANNEL, UINT32_MAX, &q->remote_port, why);
 
-    if (r == 0)
-        r = number(values, VBD_FRONT_EVENT_CHANNEL, UINT32_MAX, &a.remote_port, why);
-    if (r == 0)
-        r = ring_pages(values, &a.ring_pages, why);
-    if (r == 0)
-        r = ring_refs(values, &a, why);
-    if (r == 0)
-        *ret = a;
-    return r;
+    return r < 0 ? r : ring_refs(values, a->ring_pages, q, why);
 }

@@ -44,7 +44,7 @@ setup() {
 }
 
 @test "wrong arguments of each command print its usage" {
-  for arguments in "serve extra" "serve --nonsense" "serve --in-flight 0" "serve --in-flight x" \
+  for arguments in "serve extra" "serve --nonsense" "serve --option in-flight=0" "serve --option nonsense=1" \
     "serve --guest -1" "serve --log loud" "attach" "attach web" "attach a b c d" \
     "attach --timeout x web i" "detach web" "detach a b c" "list extra" "stat extra"; do
     # shellcheck disable=SC2086

@@ -4,7 +4,7 @@
 #include <string.h>
 
 static const struct {
-    size_t slot, id, sector, segments, response_status;
+    size_t slot, id, sector, segments, response_status; /* segments: what follows the sector */
 } offsets[] = {
     [HAND_X86_64] = {.slot = 112, .id = 8, .sector = 16, .segments = 24, .response_status = 10},
     [HAND_X86_32] = {.slot = 108, .id = 4, .sector = 12, .segments = 20, .response_status = 10},
@@ -56,15 +56,24 @@ static char *slot(struct handfront *f, uint32_t index)
     return sim_page(f->sim, f->ring_page) + 64 + (index % f->size) * offsets[f->layout].slot;
 }
 
-void handfront_put(struct handfront *f, const struct hand_request *r)
+/* The next slot, emptied, with what all requests have. */
+static char *begin_slot(struct handfront *f, uint8_t op, uint8_t second, uint64_t id,
+                        uint64_t sector)
 {
     char *at = slot(f, f->req_prod++);
 
     memset(at, 0, offsets[f->layout].slot);
-    at[0] = (char)r->op;
-    at[1] = (char)r->count;
-    memcpy(at + offsets[f->layout].id, &r->id, 8);
-    memcpy(at + offsets[f->layout].sector, &r->sector, 8);
+    at[0] = (char)op;
+    at[1] = (char)second;
+    memcpy(at + offsets[f->layout].id, &id, 8);
+    memcpy(at + offsets[f->layout].sector, &sector, 8);
+    return at;
+}
+
+void handfront_put(struct handfront *f, const struct hand_request *r)
+{
+    char *at = begin_slot(f, r->op, r->count, r->id, r->sector);
+
     for (int i = 0; i < 11; i++) {
         char *segment = at + offsets[f->layout].segments + (size_t)i * 8;
 
@@ -72,6 +81,21 @@ void handfront_put(struct handfront *f, const struct hand_request *r)
         segment[4] = (char)r->segments[i].first;
         segment[5] = (char)r->segments[i].last;
     }
+}
+
+void handfront_put_indirect(struct handfront *f, const struct hand_indirect *r)
+{
+    char *at = begin_slot(f, 6, r->inner, r->id, r->sector);
+
+    memcpy(at + 2, &r->count, 2);
+    memcpy(at + offsets[f->layout].segments + 4, r->grants, sizeof r->grants);
+}
+
+void handfront_put_discard(struct handfront *f, const struct hand_discard *r)
+{
+    char *at = begin_slot(f, 5, r->flag, r->id, r->sector);
+
+    memcpy(at + offsets[f->layout].segments, &r->sectors, 8);
 }
 
 bool handfront_push(struct handfront *f)

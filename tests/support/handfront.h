@@ -31,6 +31,19 @@ struct hand_request {
     struct hand_segment segments[11];
 };
 
+/* An indirect request: `inner` is what is to be done; pages of descriptors are granted. */
+struct hand_indirect {
+    uint8_t inner;
+    uint16_t count; /* of segments */
+    uint64_t id, sector;
+    uint32_t grants[8];
+};
+
+struct hand_discard {
+    uint8_t flag;
+    uint64_t id, sector, sectors;
+};
+
 struct hand_response {
     uint64_t id;
     uint8_t op;
@@ -47,6 +60,8 @@ uint32_t *handfront_rsp_prod(struct handfront *f);
 uint32_t *handfront_rsp_event(struct handfront *f);
 /* Writes a request into the next slot, not yet published. */
 void handfront_put(struct handfront *f, const struct hand_request *r);
+void handfront_put_indirect(struct handfront *f, const struct hand_indirect *r);
+void handfront_put_discard(struct handfront *f, const struct hand_discard *r);
 /* Publishes what was put; true when the back asked for an event. */
 bool handfront_push(struct handfront *f);
 /* Takes a response, or returns false when there is none. */

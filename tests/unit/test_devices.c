@@ -45,6 +45,7 @@ static struct devices *find_devices(struct stage *s)
                                     .x = xsc_client_session(s->devices)};
     struct devices *d;
 
+    vbd_back_options_init(&config.options);
     assert_int_equal(devices_new(&config, &d), 0);
     return d;
 }

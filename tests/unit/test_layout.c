@@ -44,6 +44,10 @@
 #undef blkif_request
 #undef blkif_request_t
 #undef blkif_request_segment
+#undef blkif_request_discard
+#undef blkif_request_discard_t
+#undef blkif_request_indirect
+#undef blkif_request_indirect_t
 #undef blkif_response
 #undef blkif_response_t
 #undef blkif_sring
@@ -58,11 +62,11 @@
 
 _Static_assert(sizeof(struct vbd_wire_request_64) == sizeof(blkif_request_t), "request");
 SAME_OFFSET(vbd_wire_request_64, operation, blkif_request_t, operation);
-SAME_OFFSET(vbd_wire_request_64, segment_count, blkif_request_t, nr_segments);
-SAME_OFFSET(vbd_wire_request_64, handle, blkif_request_t, handle);
+SAME_OFFSET(vbd_wire_request_64, second, blkif_request_t, nr_segments);
+SAME_OFFSET(vbd_wire_request_64, third, blkif_request_t, handle);
 SAME_OFFSET(vbd_wire_request_64, id, blkif_request_t, id);
 SAME_OFFSET(vbd_wire_request_64, sector, blkif_request_t, sector_number);
-SAME_OFFSET(vbd_wire_request_64, segments, blkif_request_t, seg);
+SAME_OFFSET(vbd_wire_request_64, tail.segments, blkif_request_t, seg);
 _Static_assert(sizeof(struct vbd_wire_response_64) == sizeof(blkif_response_t), "response");
 SAME_OFFSET(vbd_wire_response_64, id, blkif_response_t, id);
 SAME_OFFSET(vbd_wire_response_64, operation, blkif_response_t, operation);
@@ -70,15 +74,36 @@ SAME_OFFSET(vbd_wire_response_64, status, blkif_response_t, status);
 
 _Static_assert(sizeof(struct vbd_wire_request_32) == sizeof(blkif32_request_t), "request 32");
 SAME_OFFSET(vbd_wire_request_32, operation, blkif32_request_t, operation);
-SAME_OFFSET(vbd_wire_request_32, segment_count, blkif32_request_t, nr_segments);
-SAME_OFFSET(vbd_wire_request_32, handle, blkif32_request_t, handle);
+SAME_OFFSET(vbd_wire_request_32, second, blkif32_request_t, nr_segments);
+SAME_OFFSET(vbd_wire_request_32, third, blkif32_request_t, handle);
 SAME_OFFSET(vbd_wire_request_32, id, blkif32_request_t, id);
 SAME_OFFSET(vbd_wire_request_32, sector, blkif32_request_t, sector_number);
-SAME_OFFSET(vbd_wire_request_32, segments, blkif32_request_t, seg);
+SAME_OFFSET(vbd_wire_request_32, tail.segments, blkif32_request_t, seg);
 _Static_assert(sizeof(struct vbd_wire_response_32) == sizeof(blkif32_response_t), "response 32");
 SAME_OFFSET(vbd_wire_response_32, id, blkif32_response_t, id);
 SAME_OFFSET(vbd_wire_response_32, operation, blkif32_response_t, operation);
 SAME_OFFSET(vbd_wire_response_32, status, blkif32_response_t, status);
+
+SAME_OFFSET(vbd_wire_request_64, second, blkif_request_discard_t, flag);
+SAME_OFFSET(vbd_wire_request_64, id, blkif_request_discard_t, id);
+SAME_OFFSET(vbd_wire_request_64, sector, blkif_request_discard_t, sector_number);
+SAME_OFFSET(vbd_wire_request_64, tail.discard, blkif_request_discard_t, nr_sectors);
+SAME_OFFSET(vbd_wire_request_64, second, blkif_request_indirect_t, indirect_op);
+SAME_OFFSET(vbd_wire_request_64, third, blkif_request_indirect_t, nr_segments);
+SAME_OFFSET(vbd_wire_request_64, id, blkif_request_indirect_t, id);
+SAME_OFFSET(vbd_wire_request_64, sector, blkif_request_indirect_t, sector_number);
+SAME_OFFSET(vbd_wire_request_64, tail.indirect.handle, blkif_request_indirect_t, handle);
+SAME_OFFSET(vbd_wire_request_64, tail.indirect.grants, blkif_request_indirect_t, indirect_grefs);
+SAME_OFFSET(vbd_wire_request_32, second, blkif32_request_discard_t, flag);
+SAME_OFFSET(vbd_wire_request_32, id, blkif32_request_discard_t, id);
+SAME_OFFSET(vbd_wire_request_32, sector, blkif32_request_discard_t, sector_number);
+SAME_OFFSET(vbd_wire_request_32, tail.discard, blkif32_request_discard_t, nr_sectors);
+SAME_OFFSET(vbd_wire_request_32, second, blkif32_request_indirect_t, indirect_op);
+SAME_OFFSET(vbd_wire_request_32, third, blkif32_request_indirect_t, nr_segments);
+SAME_OFFSET(vbd_wire_request_32, id, blkif32_request_indirect_t, id);
+SAME_OFFSET(vbd_wire_request_32, sector, blkif32_request_indirect_t, sector_number);
+SAME_OFFSET(vbd_wire_request_32, tail.indirect.handle, blkif32_request_indirect_t, handle);
+SAME_OFFSET(vbd_wire_request_32, tail.indirect.grants, blkif32_request_indirect_t, indirect_grefs);
 
 _Static_assert(sizeof(struct vbd_wire_segment) == sizeof(struct blkif_request_segment), "segment");
 SAME_OFFSET(vbd_wire_segment, grant, struct blkif_request_segment, gref);
@@ -97,6 +122,8 @@ _Static_assert((int)VBD_OP_WRITE_BARRIER == BLKIF_OP_WRITE_BARRIER, "op");
 _Static_assert((int)VBD_OP_FLUSH == BLKIF_OP_FLUSH_DISKCACHE, "op");
 _Static_assert((int)VBD_OP_DISCARD == BLKIF_OP_DISCARD, "op");
 _Static_assert((int)VBD_OP_INDIRECT == BLKIF_OP_INDIRECT, "op");
+_Static_assert((int)VBD_INDIRECT_PAGES == BLKIF_MAX_INDIRECT_PAGES_PER_REQUEST, "pages");
+_Static_assert((int)VBD_WIRE_DISCARD_SECURE == BLKIF_DISCARD_SECURE, "discard");
 _Static_assert((int)VBD_SEGMENTS_DIRECT == BLKIF_MAX_SEGMENTS_PER_REQUEST, "segments");
 _Static_assert((int)VBD_STATUS_OKAY == BLKIF_RSP_OKAY, "status");
 _Static_assert((int)VBD_STATUS_ERROR == BLKIF_RSP_ERROR, "status");

@@ -133,9 +133,13 @@ static struct keys simple(void)
 
 static int negotiate(const struct keys *k, struct vbd_agreement *a, char why[128])
 {
+    static const struct vbd_negotiable offered = {VBD_PROTOCOL_X86_64, VBD_RING_ORDER_MAX, 4};
     struct vbd_text text = vbd_text_on(why, 128);
+    int r = vbd_negotiate(k->values, &offered, a, &text);
 
-    return vbd_negotiate(k->values, VBD_PROTOCOL_X86_64, a, &text);
+    for (uint32_t i = 0; r == 0 && i < a->queue_count; i++)
+        r = vbd_negotiate_queue(k->values, a, i, &text);
+    return r;
 }
 
 static void test_a_plain_front_is_understood(void **state)
@@ -147,12 +151,20 @@ static void test_a_plain_front_is_understood(void **state)
     (void)state;
     assert_int_equal(negotiate(&k, &a, why), 0);
     assert_int_equal(a.ring_pages, 1);
-    assert_int_equal(a.ring_refs[0], 8);
-    assert_int_equal(a.remote_port, 17);
+    assert_int_equal(a.queues[0].ring_refs[0], 8);
+    assert_int_equal(a.queues[0].remote_port, 17);
     assert_int_equal(a.protocol, VBD_PROTOCOL_X86_64);
     k.values[VBD_FRONT_PROTOCOL] = "x86_32-abi";
     assert_int_equal(negotiate(&k, &a, why), 0);
     assert_int_equal(a.protocol, VBD_PROTOCOL_X86_32);
+    assert_int_equal(a.queue_count, 1);
+    assert_false(a.persistent);
+    k.values[VBD_FRONT_QUEUES] = "4";
+    k.values[VBD_FRONT_PERSISTENT] = "1";
+    assert_int_equal(negotiate(&k, &a, why), 0);
+    assert_int_equal(a.queue_count, 4);
+    assert_int_equal(a.queues[3].remote_port, 17);
+    assert_true(a.persistent);
 }
 
 static void multi_page(enum vbd_front_key key, const char *value, uint32_t pages)
@@ -171,7 +183,7 @@ static void multi_page(enum vbd_front_key key, const char *value, uint32_t pages
     assert_int_equal(negotiate(&k, &a, why), 0);
     assert_int_equal(a.ring_pages, pages);
     for (uint32_t i = 0; i < pages; i++)
-        assert_int_equal(a.ring_refs[i], 100 + i);
+        assert_int_equal(a.queues[0].ring_refs[i], 100 + i);
     k.values[VBD_FRONT_RING_REF_0 + pages - 1] = NULL;
     assert_int_equal(negotiate(&k, &a, why), -EINVAL);
 }
@@ -206,6 +218,9 @@ static void test_odd_keys_are_refused_by_name(void **state)
         {VBD_FRONT_NUM_RING_PAGES, "0", "num-ring-pages: \"0\""},
         {VBD_FRONT_NUM_RING_PAGES, "3", "num-ring-pages: \"3\" is not a power"},
         {VBD_FRONT_NUM_RING_PAGES, "32", "num-ring-pages: \"32\""},
+        {VBD_FRONT_QUEUES, "0", "multi-queue-num-queues: \"0\" is no number"},
+        {VBD_FRONT_QUEUES, "5", "multi-queue-num-queues: \"5\""},
+        {VBD_FRONT_QUEUES, "", "multi-queue-num-queues: \"\""},
         {VBD_FRONT_PROTOCOL, "arm-abi", "protocol: \"arm-abi\" is neither"},
         {VBD_FRONT_PROTOCOL, "", "protocol"},
     };
@@ -231,6 +246,10 @@ static void test_every_key_is_published(void **state)
                                          "feature-barrier",
                                          "feature-persistent",
                                          "feature-discard",
+                                         "discard-granularity",
+                                         "discard-alignment",
+                                         "discard-secure",
+                                         "feature-max-indirect-segments",
                                          "sectors",
                                          "sector-size",
                                          "info",
@@ -238,6 +257,11 @@ static void test_every_key_is_published(void **state)
     struct vbd_back_offer offer = {.sectors = 18014398509481984,
                                    .sector_size = 512,
                                    .physical_sector = 4096,
+                                   .ring_order_max = 4,
+                                   .queues_max = 4,
+                                   .segments_indirect = 256,
+                                   .discard = true,
+                                   .discard_granularity = 4096,
                                    .read_only = true};
     struct vbd_back_key keys[VBD_BACK_KEYS];
     size_t n = vbd_back_keys(&offer, keys);

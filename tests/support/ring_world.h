@@ -1,0 +1,58 @@
+/* ring_world.h - a queue of blkback with a guest and a disk around it, for tests of its passes: the
+ * guest is simulated and drives its ring by hand, the disk completes when told. Fails the test when
+ * something was left under way or was not given back.
+ */
+#ifndef TESTS_RING_WORLD_H
+#define TESTS_RING_WORLD_H
+
+#include "blkback/queue.h"
+#include "support/handfront.h"
+
+enum {
+    DISK_SECTORS = 8192,
+    RING_PAGE = 0,
+    DATA_PAGE = 64, /* first guest page for data */
+    PORT = 3,
+    HELD = 1024
+};
+
+/* A storage in memory whose operations complete when the test says so, in any order. */
+struct slow_disk {
+    struct vbd_channel channel;
+    unsigned char *bytes;
+    struct vbd_io *held[HELD];
+    int count, submits, fail_next;
+};
+
+struct world {
+    struct sim *sim;
+    struct handfront front;
+    struct slow_disk disk;
+    struct vbd_event_channel *channel;
+    struct vbd_queue *queue;
+    void *ring;
+    uint64_t now;
+    bool answered[65536]; /* by id */
+};
+
+/* Completes the operation at this place of disk.held: the first `fail_next` ones with an error. */
+void complete(struct slow_disk *d, int index);
+void complete_all(struct slow_disk *d);
+bool pass(struct world *w);
+struct world *new_world(enum handfront_layout layout, unsigned ring_pages, uint32_t in_flight,
+                        bool read_only);
+/* With a queue of this config; its guest's part is filled in. */
+struct world *new_world_of(enum handfront_layout layout, unsigned ring_pages,
+                           struct vbd_queue_config config);
+void end_world(struct world *w);
+/* A request of `pages` whole pages of guest memory from `page` on. */
+struct hand_request whole_pages(struct world *w, uint8_t op, uint64_t id, uint64_t sector,
+                                unsigned page, unsigned pages);
+/* Takes an answer, which must have this id and be the first to have it; its status. */
+int16_t expect_answer(struct world *w, uint64_t id);
+void expect_nothing(struct world *w);
+/* Sends a request and makes a pass. */
+void run(struct world *w, const struct hand_request *r);
+struct vbd_counters counters(const struct world *w);
+
+#endif
