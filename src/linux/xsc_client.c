@@ -3,16 +3,12 @@
 #include "linux/xsc_client.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
-
-#include "linux/error.h"
 
 /* A thread that waits in xsc_client_await while another reads. On its stack. */
 struct waiter {
@@ -24,105 +20,6 @@ struct waiter {
 
 /* The client whose callbacks this thread is running, or NULL. */
 static _Thread_local const struct xsc_client *dispatching;
-
-static int init(struct xsc_client *c)
-{
-    pthread_condattr_t monotonic;
-    int r = xsc_new(&vbd_libc_allocator, &c->x);
-
-    if (r < 0)
-        return r;
-    if (pipe2(c->kick, O_CLOEXEC | O_NONBLOCK) < 0) {
-        r = -errno;
-        xsc_free(c->x);
-        return r;
-    }
-    vbd_list_init(&c->waiters);
-    (void)pthread_mutex_init(&c->lock, NULL);
-    (void)pthread_condattr_init(&monotonic);
-    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&c->changed, &monotonic);
-    (void)pthread_condattr_destroy(&monotonic);
-    return 0;
-}
-
-void xsc_client_use(struct xsc_client *c, const struct xsc_transport *transport)
-{
-    c->transport = *transport;
-    /* Linux sends a message's body from the file's own buffer after write() has returned, and the
-     * next write() changes that buffer: only an answer tells that a message is out. */
-    xsc_set_window(c->x, transport->kind == XSC_TRANSPORT_DEVICE ? 1 : 0);
-}
-
-static int client_on(struct xsc_transport transport, struct xsc_client **ret)
-{
-    struct xsc_client *c = calloc(1, sizeof *c);
-    int r = c == NULL ? -ENOMEM : init(c);
-
-    if (r < 0) {
-        free(c);
-        xsc_transport_close(&transport);
-        return r;
-    }
-    xsc_client_use(c, &transport);
-    *ret = c;
-    return 0;
-}
-
-int xsc_client_open(const char *address, struct xsc_client **ret, struct vbd_error *why)
-{
-    struct xsc_transport transport;
-    int r = xsc_transport_open(address, &transport, why);
-
-    if (r < 0)
-        return r;
-    r = client_on(transport, ret);
-    return r < 0 ? vbd_fail(why, r, "cannot make a xenstore client: %s", strerror(-r)) : 0;
-}
-
-int xsc_client_adopt(int fd, struct xsc_client **ret)
-{
-    struct xsc_transport transport;
-    int r = xsc_transport_adopt(fd, &transport);
-
-    if (r < 0) {
-        (void)close(fd);
-        return r;
-    }
-    return client_on(transport, ret);
-}
-
-int xsc_client_open_ring(void *page, const struct xsc_ring_port *port, struct xsc_client **ret)
-{
-    struct xsc_transport transport;
-    int r = xsc_transport_ring(page, port, &transport);
-
-    return r < 0 ? r : client_on(transport, ret);
-}
-
-struct xsc_client *xsc_client_close(struct xsc_client *c)
-{
-    if (c == NULL)
-        return NULL;
-    xsc_client_lock(c);
-    xsc_client_flush(c);
-    dispatching = c;
-    xsc_free(c->x);
-    dispatching = NULL;
-    xsc_client_unlock(c);
-    xsc_transport_close(&c->transport);
-    (void)close(c->kick[0]);
-    (void)close(c->kick[1]);
-    (void)pthread_cond_destroy(&c->changed);
-    (void)pthread_mutex_destroy(&c->lock);
-    free(c);
-    return NULL;
-}
-
-struct xsc *xsc_client_session(struct xsc_client *c)
-{
-    return c->x;
-}
 
 void xsc_client_lock(struct xsc_client *c)
 {
@@ -144,13 +41,17 @@ bool xsc_client_in_callback(const struct xsc_client *c)
     return dispatching == c;
 }
 
-/* Returns what end_callbacks restores: a callback of one client may drive another. */
-static const struct xsc_client *begin_callbacks(const struct xsc_client *c)
+const struct xsc_client *xsc_client_begin_callbacks(const struct xsc_client *c)
 {
     const struct xsc_client *before = dispatching;
 
     dispatching = c;
     return before;
+}
+
+void xsc_client_restore_callbacks(const struct xsc_client *before)
+{
+    dispatching = before;
 }
 
 static void wake(struct xsc_client *c, struct waiter *w)
@@ -194,7 +95,7 @@ static void lost(struct xsc_client *c, int error)
 /* Writes with the lock held; a refused message or a lost connection runs callbacks. */
 static int write_out(struct xsc_client *c)
 {
-    const struct xsc_client *before = begin_callbacks(c);
+    const struct xsc_client *before = xsc_client_begin_callbacks(c);
     int r;
 
     r = xsc_transport_write(&c->transport, c->x);
@@ -246,7 +147,7 @@ void xsc_client_wake(struct xsc_client *c)
 
 int xsc_client_go_on(struct xsc_client *c, bool new_connection)
 {
-    const struct xsc_client *before = begin_callbacks(c);
+    const struct xsc_client *before = xsc_client_begin_callbacks(c);
     int r = xsc_resume(c->x, new_connection);
 
     end_callbacks(c, before);
@@ -256,7 +157,7 @@ int xsc_client_go_on(struct xsc_client *c, bool new_connection)
 /* Feeds what one read brought (or its error) with the lock held. */
 static int take_in(struct xsc_client *c, const void *buffer, long n)
 {
-    const struct xsc_client *before = begin_callbacks(c);
+    const struct xsc_client *before = xsc_client_begin_callbacks(c);
     int r = 0;
 
     if (n < 0) {
@@ -272,7 +173,7 @@ static int take_in(struct xsc_client *c, const void *buffer, long n)
 /* Feeds what the ring holds, with the lock held. */
 static int take_ring(struct xsc_client *c)
 {
-    const struct xsc_client *before = begin_callbacks(c);
+    const struct xsc_client *before = xsc_client_begin_callbacks(c);
     int r = xsc_transport_receive(&c->transport, c->x);
 
     if (r < 0 && xsc_why(c->x)[0] == '\0')

@@ -37,6 +37,10 @@ int xsc_client_go_on(struct xsc_client *c, bool new_connection);
 void xsc_client_use(struct xsc_client *c, const struct xsc_transport *transport);
 /* True on a thread that runs one of the client's callbacks. */
 bool xsc_client_in_callback(const struct xsc_client *c);
+/* Around what runs callbacks: a callback of one client may drive another, or close it, so what was
+ * before is restored. */
+const struct xsc_client *xsc_client_begin_callbacks(const struct xsc_client *c);
+void xsc_client_restore_callbacks(const struct xsc_client *before);
 /* Now plus timeout_ms; negative when timeout_ms is. */
 int64_t xsc_deadline(int timeout_ms);
 
