@@ -50,8 +50,9 @@ VBD_API int xsc_client_suspend(struct xsc_client *c, int timeout_ms, struct vbd_
 /* Connects anew, at an address as in xsc_client_open, and goes on (see xsc_resume): after
  * xsc_client_suspend, or when the connection was lost, in which case the calls that were under way
  * have failed. Queues get a rescan; waits run their function again. The descriptor of
- * xsc_client_fd is another one afterwards. Errors: as xsc_client_open, -EBUSY the connection is
- * neither suspended nor lost, -EDEADLK. */
+ * xsc_client_fd is another one afterwards. Of several threads that resume at once, one does, and
+ * the others find the connection up. Errors: as xsc_client_open, -EBUSY the connection is neither
+ * suspended nor lost, -EDEADLK. */
 VBD_API int xsc_client_resume(struct xsc_client *c, const char *address, struct vbd_error *why);
 /* The same after xsc_client_suspend with the connection there is. Errors: -ENOTCONN it was lost
  * before, -ENOMEM, -EDEADLK. */

@@ -42,21 +42,47 @@ int xsc_client_suspend(struct xsc_client *c, int timeout_ms, struct vbd_error *w
     return r < 0 ? vbd_fail(why, r, "suspend: %s", strerror(-r)) : 0;
 }
 
-/* Nobody reads while the transport is exchanged. With the lock held, and released meanwhile. */
+/* One thread at a time exchanges the transport: who comes second looks at what the first has made
+ * of it. With the lock held, and released meanwhile. */
+static void begin_exchange(struct xsc_client *c)
+{
+    while (c->exchanging)
+        (void)pthread_cond_wait(&c->changed, &c->lock);
+    c->exchanging = true;
+}
+
+/* Nobody reads while it is exchanged. Likewise. */
 static void keep_readers_out(struct xsc_client *c)
 {
-    c->exchanging = true;
     while (c->has_reader) {
         xsc_client_wake(c);
         (void)pthread_cond_wait(&c->changed, &c->lock);
     }
 }
 
-static void let_readers_in(struct xsc_client *c)
+static void end_exchange(struct xsc_client *c)
 {
     c->exchanging = false;
     xsc_client_flush(c);
     xsc_client_wake(c);
+}
+
+/* Goes on with *transport, which becomes the one that is not used. With the lock held. */
+static int exchange(struct xsc_client *c, struct xsc_transport *transport)
+{
+    struct xsc_transport before;
+    int r;
+
+    if (!xsc_is_suspended(c->x) && xsc_why(c->x)[0] == '\0')
+        return -EBUSY;
+    keep_readers_out(c);
+    r = xsc_client_go_on(c, true);
+    if (r == 0) {
+        before = c->transport;
+        xsc_client_use(c, transport);
+        *transport = before;
+    }
+    return r;
 }
 
 int xsc_client_resume(struct xsc_client *c, const char *address, struct vbd_error *why)
@@ -70,22 +96,13 @@ int xsc_client_resume(struct xsc_client *c, const char *address, struct vbd_erro
     if (r < 0)
         return r;
     xsc_client_lock(c);
-    if (!xsc_is_suspended(c->x) && xsc_why(c->x)[0] == '\0') {
-        xsc_client_unlock(c);
-        xsc_transport_close(&transport);
-        return vbd_fail(why, -EBUSY, "resume: the connection is neither suspended nor lost");
-    }
-    keep_readers_out(c);
-    r = xsc_client_go_on(c, true);
-    if (r == 0) {
-        struct xsc_transport before = c->transport;
-
-        xsc_client_use(c, &transport);
-        transport = before;
-    }
-    let_readers_in(c);
+    begin_exchange(c);
+    r = exchange(c, &transport);
+    end_exchange(c);
     xsc_client_unlock(c);
     xsc_transport_close(&transport); /* the one that is not used */
+    if (r == -EBUSY)
+        return vbd_fail(why, r, "resume: the connection is neither suspended nor lost");
     return r < 0 ? vbd_fail(why, r, "resume: %s", strerror(-r)) : 0;
 }
 
@@ -96,9 +113,10 @@ int xsc_client_continue(struct xsc_client *c)
     if (xsc_client_in_callback(c))
         return -EDEADLK;
     xsc_client_lock(c);
+    begin_exchange(c);
     keep_readers_out(c);
     r = xsc_why(c->x)[0] != '\0' ? -ENOTCONN : xsc_client_go_on(c, false);
-    let_readers_in(c);
+    end_exchange(c);
     xsc_client_unlock(c);
     return r;
 }
