@@ -45,7 +45,9 @@ VBD_API int xsc_client_open_ring(void *page, const struct xsc_ring_port *port,
 /* Suspends the session (see xsc_suspend): returns when all that was asked for is answered, every
  * transaction has ended and every watch is cancelled. Calls of other threads then wait. The
  * connection may be closed by the other side meanwhile. timeout_ms < 0 waits for ever. Errors:
- * -ETIMEDOUT, and everything goes on as before; -EBUSY, -ENOTCONN, -ECONNRESET, -EDEADLK. */
+ * -ETIMEDOUT, and everything goes on as before; -ENOMEM the time is over, but there is no memory to
+ * go on: the suspension takes its course, and xsc_client_continue tries again; -EBUSY, -ENOTCONN,
+ * -ECONNRESET, -EDEADLK. */
 VBD_API int xsc_client_suspend(struct xsc_client *c, int timeout_ms, struct vbd_error *why);
 /* Connects anew, at an address as in xsc_client_open, and goes on (see xsc_resume): after
  * xsc_client_suspend, or when the connection was lost, in which case the calls that were under way

@@ -20,8 +20,9 @@ struct xsc_client {
     struct vbd_list waiters; /* struct waiter of xsc_client.c: threads that wait for an answer */
     size_t woken;            /* threads that were woken and have not come by yet */
     bool has_reader;
-    bool exchanging; /* nobody may become the reader */
-    int kick[2];     /* a pipe: wakes the reader to look at its events again */
+    bool exchanging;               /* nobody may become the reader */
+    struct suspension *suspending; /* of xsc_suspend.c: who waits for that, or NULL */
+    int kick[2];                   /* a pipe: wakes the reader to look at its events again */
 };
 
 /* Waits, with the lock held and released meanwhile, until *done or the deadline (in ms of

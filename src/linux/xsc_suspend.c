@@ -12,34 +12,72 @@ struct suspension {
     int error;
 };
 
+/* Whoever asked may have left: see out_of_time. */
 static void suspended(void *ctx, int error)
 {
-    struct suspension *s = ctx;
+    struct xsc_client *c = ctx;
+    struct suspension *s = c->suspending;
 
+    c->suspending = NULL;
+    if (s == NULL)
+        return;
     s->done = true;
     s->error = error;
 }
 
-int xsc_client_suspend(struct xsc_client *c, int timeout_ms, struct vbd_error *why)
+/* Asks for it; only when that works is it this thread that is told. */
+static int begin_suspension(struct xsc_client *c, struct suspension *s)
+{
+    struct suspension *before = c->suspending;
+    int r;
+
+    c->suspending = s;
+    r = xsc_suspend(c->x, suspended, c);
+    if (r < 0)
+        c->suspending = before;
+    return r;
+}
+
+/* Goes on, and sends what was kept meanwhile. Without memory the suspension takes its course, and
+ * nobody waits for it. */
+static int out_of_time(struct xsc_client *c, struct vbd_error *why)
+{
+    int r = xsc_client_go_on(c, false);
+
+    c->suspending = NULL;
+    xsc_client_flush(c);
+    return r < 0 ? vbd_fail(why, r, "suspend: the time is over, but going on failed: %s",
+                            strerror(-r))
+                 : vbd_fail(why, -ETIMEDOUT, "suspend: %s", strerror(ETIMEDOUT));
+}
+
+static int suspend_and_await(struct xsc_client *c, int timeout_ms, struct vbd_error *why)
 {
     struct suspension s = {0};
+    int r = begin_suspension(c, &s);
+
+    if (r == 0) {
+        xsc_client_flush(c);
+        r = xsc_client_await(c, &s.done, xsc_deadline(timeout_ms));
+        if (r == -ETIMEDOUT && !s.done)
+            return out_of_time(c, why);
+        if (s.done)
+            r = s.error;
+    }
+    return r < 0 ? vbd_fail(why, r, "suspend: %s", strerror(-r)) : 0;
+}
+
+int xsc_client_suspend(struct xsc_client *c, int timeout_ms, struct vbd_error *why)
+{
     int r;
 
     if (xsc_client_in_callback(c))
         return vbd_fail(why, -EDEADLK, "suspend: called from a callback");
     xsc_client_lock(c);
-    r = xsc_suspend(c->x, suspended, &s);
-    if (r == 0) {
-        xsc_client_flush(c);
-        r = xsc_client_await(c, &s.done, xsc_deadline(timeout_ms));
-        if (r == -ETIMEDOUT && !s.done)
-            (void)xsc_client_go_on(c, false); /* tells s, and sends what was kept */
-        if (r == 0 || s.error == -ECONNRESET)
-            r = s.error;
-    }
+    r = suspend_and_await(c, timeout_ms, why);
     xsc_client_wake(c);
     xsc_client_unlock(c);
-    return r < 0 ? vbd_fail(why, r, "suspend: %s", strerror(-r)) : 0;
+    return r;
 }
 
 /* One thread at a time exchanges the transport: who comes second looks at what the first has made

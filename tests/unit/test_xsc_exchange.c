@@ -136,6 +136,94 @@ static void test_of_two_that_resume_one_does(void **state)
     house_close(&h);
 }
 
+/* --- a suspension that is out of time ------------------------------------------------------------
+ */
+
+static void submit_to(struct xsc_client *c, enum xsc_op op, const char *path,
+                      struct xsc_completion completion)
+{
+    struct xsc_call call = {.op = op, .path = path};
+
+    assert_int_equal(xsc_submit(xsc_client_session(c), &call, completion), 0);
+}
+
+static struct message peer_expects(int peer, enum xsc_op op)
+{
+    struct message m = {0};
+    struct pollfd p = {.fd = peer, .events = POLLIN};
+
+    assert_int_equal(poll(&p, 1, 5000), 1);
+    assert_true(peer_takes(peer, &m));
+    assert_int_equal(m.type, op);
+    return m;
+}
+
+static void make_node(void *ctx, const struct xsc_reply *reply)
+{
+    (void)reply;
+    submit_to(ctx, XSC_OP_MKDIR, "/kept", (struct xsc_completion){0});
+}
+
+static void test_what_was_kept_is_sent_when_the_time_is_over(void **state)
+{
+    struct xsc_client *c;
+    struct message m;
+    int peer;
+
+    (void)state;
+    c = paired_client(&peer);
+    submit_to(c, XSC_OP_READ, "/a", (struct xsc_completion){.done = make_node, .ctx = c});
+    submit_to(c, XSC_OP_READ, "/never", (struct xsc_completion){0});
+    assert_int_equal(xsc_client_process(c), 0);
+    m = peer_expects(peer, XSC_OP_READ);
+    (void)peer_expects(peer, XSC_OP_READ);
+    peer_sends(peer, m.type, m.id, "v", 1); /* its completion asks while suspending */
+    assert_int_equal(xsc_client_suspend(c, 20, NULL), -ETIMEDOUT);
+    (void)peer_expects(peer, XSC_OP_MKDIR); /* nobody calls the client meanwhile */
+    assert_null(xsc_client_close(c));
+    (void)close(peer);
+}
+
+static void ignore_event(void *ctx, const char *path)
+{
+    (void)ctx;
+    (void)path;
+}
+
+/* The watch is cancelled already, and there is no memory to set it again. */
+static void test_without_memory_to_go_on_the_suspension_stays(void **state)
+{
+    struct xsc_client *c;
+    struct xsc_watch *watch;
+    struct memory memory;
+    struct message m;
+    struct vbd_error why = {""};
+    int peer;
+
+    (void)state;
+    c = paired_client(&peer);
+    memory_init(&memory, 1);
+    assert_int_equal(
+        xsc_watch_add(c->x, "/a", ignore_event, NULL, (struct xsc_completion){0}, &watch), 0);
+    assert_int_equal(xsc_client_process(c), 0);
+    m = peer_expects(peer, XSC_OP_WATCH);
+    peer_sends(peer, m.type, m.id, "OK", 3);
+    assert_int_equal(xsc_client_process(c), 0);
+    c->x->allocator = &memory.allocator; /* calloc and free as well */
+    assert_int_equal(xsc_client_suspend(c, 20, &why), -ENOMEM);
+    assert_non_null(strstr(why.text, "time"));
+    m = peer_expects(peer, XSC_OP_UNWATCH);
+    assert_int_equal(xsc_client_suspend(c, 20, NULL), -EBUSY);
+    peer_sends(peer, m.type, m.id, "OK", 3);
+    assert_int_equal(xsc_client_process(c), 0); /* nobody is told: he has left */
+    assert_true(xsc_is_suspended(c->x));
+    assert_int_equal(xsc_client_continue(c), 0);
+    (void)peer_expects(peer, XSC_OP_WATCH);
+    c->x->allocator = &vbd_libc_allocator;
+    assert_null(xsc_client_close(c));
+    (void)close(peer);
+}
+
 /* --- one client inside another's callback --------------------------------------------------------
  */
 
@@ -177,6 +265,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_of_two_that_resume_one_does),
+        cmocka_unit_test(test_what_was_kept_is_sent_when_the_time_is_over),
+        cmocka_unit_test(test_without_memory_to_go_on_the_suspension_stays),
         cmocka_unit_test(test_a_callback_that_closes_another_client_is_still_one),
     };
 
