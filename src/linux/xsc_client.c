@@ -92,6 +92,18 @@ static void lost(struct xsc_client *c, int error)
     xsc_disconnected(c->x, why);
 }
 
+void xsc_client_give_up(struct xsc_client *c, int error)
+{
+    const struct xsc_client *before;
+
+    xsc_client_lock(c);
+    before = xsc_client_begin_callbacks(c);
+    lost(c, error);
+    end_callbacks(c, before);
+    xsc_client_wake(c);
+    xsc_client_unlock(c);
+}
+
 /* Writes with the lock held; a refused message or a lost connection runs callbacks. */
 static int write_out(struct xsc_client *c)
 {

@@ -32,6 +32,8 @@ int xsc_client_await(struct xsc_client *c, const bool *done, int64_t deadline);
 void xsc_client_flush(struct xsc_client *c);
 /* Wakes whoever waits, the reader too, to look again. With the lock held. */
 void xsc_client_wake(struct xsc_client *c);
+/* Ends the connection for want of something; takes the lock. */
+void xsc_client_give_up(struct xsc_client *c, int error);
 /* xsc_resume, with the lock held; runs callbacks. */
 int xsc_client_go_on(struct xsc_client *c, bool new_connection);
 /* Takes a transport over. With the lock held. */

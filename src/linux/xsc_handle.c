@@ -17,7 +17,7 @@ void xsc_answer_keep(void *ctx, const struct xsc_reply *reply)
     a->done = true;
     a->error = reply->error;
     (void)snprintf(a->word, sizeof a->word, "%s", reply->error_name);
-    if (reply->error < 0)
+    if (reply->error < 0 || a->unwanted)
         return;
     a->data = malloc(reply->len + 1);
     if (a->data == NULL) {
@@ -39,8 +39,9 @@ static void follow_empty(struct xsc_client *c, const struct xsc_call *call)
 }
 
 /* Submits with the lock held, and waits for the answer. */
-static int ask(struct xsc_client *c, const struct xsc_call *call, struct xsc_answer *a)
+static int ask(struct xsc_handle *h, const struct xsc_call *call, struct xsc_answer *a)
 {
+    struct xsc_client *c = h->client;
     struct xsc_completion keep = {.done = xsc_answer_keep, .ctx = a};
     int r;
 
@@ -51,6 +52,7 @@ static int ask(struct xsc_client *c, const struct xsc_call *call, struct xsc_ans
         r = xsc_list(c->x, call->tx, call->path, keep);
     else
         r = xsc_submit(c->x, call, keep);
+    h->unsent = r < 0;
     if (r == 0) {
         follow_empty(c, call);
         xsc_client_flush(c);
@@ -80,21 +82,19 @@ int xsc_handle_fail(struct xsc_handle *h, const struct xsc_call *call, int error
 int xsc_handle_call(struct xsc_handle *h, const struct xsc_call *call, char **ret, size_t *ret_len)
 {
     struct xsc_call in_tx = *call;
-    struct xsc_answer a = {0};
+    struct xsc_answer a = {.unwanted = ret == NULL};
     int r;
 
     in_tx.tx = h->tx;
-    r = ask(h->client, &in_tx, &a);
+    r = ask(h, &in_tx, &a);
     if (r < 0) {
         free(a.data);
         return xsc_handle_fail(h, call, r, xsc_answer_reason(&a, r));
     }
-    if (ret == NULL) {
-        free(a.data);
-        return 0;
+    if (ret != NULL) {
+        *ret = a.data;
+        *ret_len = a.len;
     }
-    *ret = a.data;
-    *ret_len = a.len;
     return 0;
 }
 

@@ -18,6 +18,7 @@ struct xsc_handle {
     struct xsc_client *client;
     uint32_t tx;                 /* open transaction, or 0 */
     bool conflict;               /* the last commit was refused for one */
+    bool unsent;                 /* the last call could not even be queued */
     struct xsc_wait_state *wait; /* inside xsc_wait, else NULL */
     struct xsc_later later;      /* under the client's lock */
     struct vbd_error why;        /* the last failed operation */
@@ -26,6 +27,7 @@ struct xsc_handle {
 /* An answer on its way to the thread that asked. Lives on that thread's stack. */
 struct xsc_answer {
     bool done;
+    bool unwanted; /* the data are */
     int error;
     char word[24];
     char *data;

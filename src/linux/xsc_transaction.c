@@ -32,11 +32,25 @@ static int start(struct xsc_handle *h)
     return r;
 }
 
+/* Its end could not be queued. Left open it would hold up every suspension, and count against the
+ * domain's quota until the connection ends: so if need be, that ends. */
+static void abandon(struct xsc_handle *h)
+{
+    struct xsc_call call = {.op = XSC_OP_TRANSACTION_END, .path = "F"};
+    struct vbd_error why = h->why;
+
+    if (xsc_handle_call(h, &call, NULL, NULL) == -ENOMEM && h->unsent)
+        xsc_client_give_up(h->client, -ENOMEM);
+    h->why = why;
+}
+
 static int end(struct xsc_handle *h, bool commit)
 {
     struct xsc_call call = {.op = XSC_OP_TRANSACTION_END, .path = commit ? "T" : "F"};
     int r = xsc_handle_call(h, &call, NULL, NULL);
 
+    if (r == -ENOMEM && h->unsent)
+        abandon(h);
     h->tx = 0;
     h->conflict = commit && r == -EAGAIN;
     return r;
@@ -138,6 +152,19 @@ static int give_up(struct xsc_handle *h, int error)
     return error;
 }
 
+/* However it ends, nothing that refers to the handle stays under way. */
+static int commit(struct xsc_handle *h)
+{
+    int r = end(h, true), later;
+    struct vbd_error why = h->why;
+
+    later = settle_later(h);
+    if (r == 0)
+        return later;
+    h->why = why;
+    return r;
+}
+
 /* One try. The answers to later writes come before that to the end: one wait for both, where the
  * caller said that he trusts them. */
 static int run_once(struct xsc_handle *h, const struct xsc_transaction_options *o,
@@ -157,8 +184,7 @@ static int run_once(struct xsc_handle *h, const struct xsc_transaction_options *
         if (r < 0)
             return give_up(h, r);
     }
-    r = end(h, true);
-    return r == 0 ? settle_later(h) : r;
+    return commit(h);
 }
 
 int xsc_transaction_with(struct xsc_client *c, const struct xsc_transaction_options *options,
