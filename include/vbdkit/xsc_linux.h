@@ -121,14 +121,15 @@ VBD_API int xsc_transaction_with(struct xsc_client *c,
                                  void *arg, struct vbd_error *why);
 
 /* Runs fn, which may answer -EAGAIN for "not yet": it is run again when a node that it read, listed
- * or asked the permissions of has changed. timeout_ms < 0 waits for ever. The watches that this
- * needs are gone when it returns. Errors: fn's, -ETIMEDOUT, -ENOTCONN, -EDEADLK, and the
- * server's. */
+ * or asked the permissions of has changed. timeout_ms < 0 waits for ever; it bounds the operations
+ * of fn too, but for 0, which asks once. The watches that this needs are gone when it returns.
+ * Errors: fn's, -ETIMEDOUT, -ENOTCONN, -EDEADLK, and the server's. */
 VBD_API int xsc_wait(struct xsc_client *c, int timeout_ms, xsc_handle_fn *fn, void *arg,
                      struct vbd_error *why);
 
-/* Cancels waits from another thread, or from a callback. One may be used by several waits, and
- * stays cancelled. Free it when no wait uses it any more. */
+/* Cancels waits from another thread, or from a callback, also where an operation of their function
+ * waits for the server. One may be used by several waits, and stays cancelled. Free it when no wait
+ * uses it any more. */
 struct xsc_cancel;
 VBD_API int xsc_cancel_new(struct xsc_client *c, struct xsc_cancel **ret);
 VBD_API void xsc_cancel(struct xsc_cancel *cancel);

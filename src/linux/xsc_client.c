@@ -260,10 +260,11 @@ static void take_found(struct xsc_client *c, const void *buffer, long n, bool ri
 /* When one answer is on its way, the descriptor need not be polled first: it will be readable. What
  * the reader is wanted for otherwise can wait until then. Of many answers, poll lets some gather;
  * reading at once would wake this thread for each. */
-static bool may_read_at_once(const struct xsc_client *c, int64_t deadline)
+static bool may_read_at_once(const struct xsc_client *c, const struct xsc_patience *patience)
 {
-    return c->transport.kind == XSC_TRANSPORT_SOCKET && deadline < 0 && xsc_awaited(c->x) == 1 &&
-           !xsc_wants_write(c->x) && !c->exchanging;
+    return c->transport.kind == XSC_TRANSPORT_SOCKET && patience->deadline < 0 &&
+           patience->cancelled == NULL && xsc_awaited(c->x) == 1 && !xsc_wants_write(c->x) &&
+           !c->exchanging;
 }
 
 /* Polls and reads, unlocked: how many bytes, or -errno; *ring_event when a ring's event came. */
@@ -282,7 +283,7 @@ static long poll_and_read(struct xsc_client *c, short events, int64_t deadline, 
 }
 
 /* One turn as the reader, unlocked while it waits. Nothing stays unsent meanwhile. */
-static void read_for_all(struct xsc_client *c, int64_t deadline)
+static void read_for_all(struct xsc_client *c, const struct xsc_patience *patience)
 {
     char buffer[16384];
     bool ring_event = false, at_once;
@@ -292,12 +293,12 @@ static void read_for_all(struct xsc_client *c, int64_t deadline)
     c->has_reader = true;
     (void)write_out(c);
     events = xsc_why(c->x)[0] == '\0' ? wanted(c) : 0;
-    at_once = events != 0 && may_read_at_once(c, deadline);
+    at_once = events != 0 && may_read_at_once(c, patience);
     xsc_client_unlock(c);
     if (at_once)
         n = xsc_transport_read(&c->transport, buffer, sizeof buffer, true);
     else
-        n = poll_and_read(c, events, deadline, buffer, sizeof buffer, &ring_event);
+        n = poll_and_read(c, events, patience->deadline, buffer, sizeof buffer, &ring_event);
     xsc_client_lock(c);
     take_found(c, buffer, n, ring_event);
     c->has_reader = false;
@@ -337,31 +338,34 @@ static void leave(struct xsc_client *c)
         xsc_client_flush(c);
 }
 
-static int await(struct xsc_client *c, const bool *done, int64_t deadline)
+static int await(struct xsc_client *c, const bool *done, const struct xsc_patience *patience)
 {
     bool over = false;
 
     while (!*done) {
         if (xsc_why(c->x)[0] != '\0')
             return -ENOTCONN;
+        if (patience->cancelled != NULL && *patience->cancelled)
+            return -ECANCELED;
         if (over)
             return -ETIMEDOUT;
         /* What has come by the deadline counts, so the last turn is taken at it. */
-        over = deadline >= 0 && ms_until(deadline) == 0;
+        over = patience->deadline >= 0 && ms_until(patience->deadline) == 0;
         if (!c->has_reader && !c->exchanging)
-            read_for_all(c, deadline);
+            read_for_all(c, patience);
         else if (!over) {
             if (c->woken == 0 && xsc_wants_write(c->x))
                 xsc_client_flush(c); /* put off for this thread, which goes on waiting */
-            wait_turn(c, done, deadline);
+            wait_turn(c, done, patience->deadline);
         }
     }
     return 0;
 }
 
-int xsc_client_await(struct xsc_client *c, const bool *done, int64_t deadline)
+int xsc_client_await(struct xsc_client *c, const bool *done, const struct xsc_patience *patience)
 {
-    int r = await(c, done, deadline);
+    static const struct xsc_patience for_ever = {.deadline = -1};
+    int r = await(c, done, patience != NULL ? patience : &for_ever);
 
     leave(c);
     return r;

@@ -25,9 +25,15 @@ struct xsc_client {
     int kick[2];                   /* a pipe: wakes the reader to look at its events again */
 };
 
-/* Waits, with the lock held and released meanwhile, until *done or the deadline (in ms of
- * CLOCK_MONOTONIC, negative for none). Returns 0, -ETIMEDOUT, -ENOTCONN. */
-int xsc_client_await(struct xsc_client *c, const bool *done, int64_t deadline);
+/* How long a thread waits at most. */
+struct xsc_patience {
+    int64_t deadline;      /* in ms of CLOCK_MONOTONIC; negative: none */
+    const bool *cancelled; /* under the lock, set before xsc_client_wake; may be NULL */
+};
+
+/* Waits, with the lock held and released meanwhile, until *done, or as long as the patience lasts
+ * (NULL: for ever). Returns 0, -ETIMEDOUT, -ECANCELED, -ENOTCONN. */
+int xsc_client_await(struct xsc_client *c, const bool *done, const struct xsc_patience *patience);
 /* Writes what is queued; called with the lock held, after a submit. */
 void xsc_client_flush(struct xsc_client *c);
 /* Wakes whoever waits, the reader too, to look again. With the lock held. */

@@ -14,6 +14,10 @@ void xsc_answer_keep(void *ctx, const struct xsc_reply *reply)
 {
     struct xsc_answer *a = ctx;
 
+    if (a->deserted) {
+        free(a);
+        return;
+    }
     a->done = true;
     a->error = reply->error;
     (void)snprintf(a->word, sizeof a->word, "%s", reply->error_name);
@@ -38,28 +42,52 @@ static void follow_empty(struct xsc_client *c, const struct xsc_call *call)
         (void)xsc_submit(c->x, &harmless, (struct xsc_completion){0});
 }
 
-/* Submits with the lock held, and waits for the answer. */
-static int ask(struct xsc_handle *h, const struct xsc_call *call, struct xsc_answer *a)
+static int submit(struct xsc_client *c, const struct xsc_call *call, struct xsc_answer *box)
 {
-    struct xsc_client *c = h->client;
-    struct xsc_completion keep = {.done = xsc_answer_keep, .ctx = a};
-    int r;
+    struct xsc_completion keep = {.done = xsc_answer_keep, .ctx = box};
 
-    if (xsc_client_in_callback(c))
-        return -EDEADLK;
-    xsc_client_lock(c);
-    if (call->op == XSC_OP_DIRECTORY)
-        r = xsc_list(c->x, call->tx, call->path, keep);
-    else
-        r = xsc_submit(c->x, call, keep);
+    return call->op == XSC_OP_DIRECTORY ? xsc_list(c->x, call->tx, call->path, keep)
+                                        : xsc_submit(c->x, call, keep);
+}
+
+/* Submits and waits for the answer, with the lock held. The box goes with it, or stays for the
+ * completion when the patience ends before. */
+static int submit_and_await(struct xsc_handle *h, const struct xsc_call *call,
+                            struct xsc_answer *box, struct xsc_answer *a)
+{
+    int r = submit(h->client, call, box);
+
     h->unsent = r < 0;
     if (r == 0) {
-        follow_empty(c, call);
-        xsc_client_flush(c);
-        (void)xsc_client_await(c, &a->done, -1); /* a lost connection completes it as well */
+        follow_empty(h->client, call);
+        xsc_client_flush(h->client);
+        r = xsc_client_await(h->client, &box->done, h->patience);
+        if (!box->done) {
+            box->deserted = true;
+            return r;
+        }
+        *a = *box; /* a lost connection completes it as well */
         r = a->error;
     }
-    xsc_client_unlock(c);
+    free(box);
+    return r;
+}
+
+static int ask(struct xsc_handle *h, const struct xsc_call *call, struct xsc_answer *a)
+{
+    struct xsc_answer *box;
+    int r;
+
+    if (xsc_client_in_callback(h->client))
+        return -EDEADLK;
+    box = malloc(sizeof *box);
+    h->unsent = box == NULL;
+    if (box == NULL)
+        return -ENOMEM;
+    *box = *a;
+    xsc_client_lock(h->client);
+    r = submit_and_await(h, call, box, a);
+    xsc_client_unlock(h->client);
     return r;
 }
 
@@ -81,8 +109,8 @@ int xsc_handle_fail(struct xsc_handle *h, const struct xsc_call *call, int error
 
 int xsc_handle_call(struct xsc_handle *h, const struct xsc_call *call, char **ret, size_t *ret_len)
 {
-    struct xsc_call in_tx = *call;
     struct xsc_answer a = {.unwanted = ret == NULL};
+    struct xsc_call in_tx = *call;
     int r;
 
     in_tx.tx = h->tx;

@@ -5,6 +5,7 @@
 #include "vbdkit/xsc_linux.h"
 
 struct xsc_wait_state;
+struct xsc_patience;
 
 /* Writes that travel with the transaction's end; see xsc_write_later. */
 struct xsc_later {
@@ -16,18 +17,20 @@ struct xsc_later {
 
 struct xsc_handle {
     struct xsc_client *client;
-    uint32_t tx;                 /* open transaction, or 0 */
-    bool conflict;               /* the last commit was refused for one */
-    bool unsent;                 /* the last call could not even be queued */
-    struct xsc_wait_state *wait; /* inside xsc_wait, else NULL */
-    struct xsc_later later;      /* under the client's lock */
-    struct vbd_error why;        /* the last failed operation */
+    uint32_t tx;                         /* open transaction, or 0 */
+    bool conflict;                       /* the last commit was refused for one */
+    bool unsent;                         /* the last call could not even be queued */
+    struct xsc_wait_state *wait;         /* inside xsc_wait, else NULL */
+    const struct xsc_patience *patience; /* likewise; for each operation */
+    struct xsc_later later;              /* under the client's lock */
+    struct vbd_error why;                /* the last failed operation */
 };
 
-/* An answer on its way to the thread that asked. Lives on that thread's stack. */
+/* An answer on its way to the thread that asked. */
 struct xsc_answer {
     bool done;
     bool unwanted; /* the data are */
+    bool deserted; /* nobody waits any more: its completion frees it */
     int error;
     char word[24];
     char *data;

@@ -8,10 +8,32 @@
 #include "linux/xsc_client.h"
 #include "linux/xsc_handle.h"
 
+/* The answers to all; when the thread that asked has lost its patience, the last frees them. */
+struct crowd {
+    size_t outstanding;
+    bool deserted;
+    struct one {
+        struct crowd *crowd;
+        struct xsc_answer answer;
+    } all[];
+};
+
+static void one_answered(void *ctx, const struct xsc_reply *reply)
+{
+    struct one *one = ctx;
+    struct crowd *crowd = one->crowd;
+
+    crowd->outstanding--;
+    if (!crowd->deserted)
+        xsc_answer_keep(&one->answer, reply);
+    else if (crowd->outstanding == 0)
+        free(crowd);
+}
+
 /* Submits the calls of all items; the first that fails ends it. With the lock held. Returns how
  * many went out. */
 static size_t submit_all(struct xsc_handle *h, enum xsc_op op, struct xsc_item *items, size_t count,
-                         struct xsc_answer *answers)
+                         struct crowd *crowd)
 {
     size_t i;
 
@@ -22,71 +44,73 @@ static size_t submit_all(struct xsc_handle *h, enum xsc_op op, struct xsc_item *
             call.value = items[i].data;
             call.value_len = items[i].len;
         }
+        crowd->all[i] = (struct one){.crowd = crowd, .answer.unwanted = op == XSC_OP_WRITE};
         items[i].error =
             xsc_submit(h->client->x, &call,
-                       (struct xsc_completion){.done = xsc_answer_keep, .ctx = &answers[i]});
+                       (struct xsc_completion){.done = one_answered, .ctx = &crowd->all[i]});
         if (items[i].error < 0)
             break;
+        crowd->outstanding++;
     }
     return i;
 }
 
-static int ask_all(struct xsc_handle *h, enum xsc_op op, struct xsc_item *items, size_t count,
-                   struct xsc_answer *answers)
+/* What has become of each: answered, left behind with error `left`, refused, or not even tried. The
+ * first error that counts is said in the handle. */
+static int take_answers(struct xsc_handle *h, enum xsc_op op, struct xsc_item *items, size_t count,
+                        size_t sent, const struct crowd *crowd, int left)
 {
-    size_t sent;
+    int first = 0;
 
-    if (xsc_client_in_callback(h->client))
-        return -EDEADLK;
-    xsc_client_lock(h->client);
-    sent = submit_all(h, op, items, count, answers);
-    xsc_client_flush(h->client);
-    for (size_t i = 0; i < sent; i++)
-        (void)xsc_client_await(h->client, &answers[i].done, -1);
-    xsc_client_unlock(h->client);
-    for (size_t i = 0; i < sent; i++)
-        items[i].error = answers[i].error;
-    for (size_t i = sent + 1; i < count; i++)
-        items[i].error = -ECANCELED;
-    return 0;
-}
-
-/* The first error that counts, said in the handle. */
-static int first_error(struct xsc_handle *h, enum xsc_op op, const struct xsc_item *items,
-                       size_t count, const struct xsc_answer *answers)
-{
     for (size_t i = 0; i < count; i++) {
+        const struct xsc_answer none = {0}, *a = i < sent ? &crowd->all[i].answer : &none;
         struct xsc_call call = {.op = op, .path = items[i].path};
 
-        if (items[i].error < 0 && !(op == XSC_OP_READ && items[i].error == -ENOENT))
-            return xsc_handle_fail(h, &call, items[i].error,
-                                   xsc_answer_reason(&answers[i], items[i].error));
+        if (i < sent)
+            items[i].error = a->done ? a->error : left;
+        else if (i > sent)
+            items[i].error = -ECANCELED;
+        if (op == XSC_OP_READ) {
+            items[i].data = a->data;
+            items[i].len = a->len;
+        }
+        if (first == 0 && items[i].error < 0 && !(op == XSC_OP_READ && items[i].error == -ENOENT))
+            first = xsc_handle_fail(h, &call, items[i].error, xsc_answer_reason(a, items[i].error));
     }
-    return 0;
+    return first;
+}
+
+/* With the lock held; the crowd is gone, or stays for the last answer. */
+static int ask_all(struct xsc_handle *h, enum xsc_op op, struct xsc_item *items, size_t count,
+                   struct crowd *crowd)
+{
+    size_t sent = submit_all(h, op, items, count, crowd);
+    int left = 0, r;
+
+    xsc_client_flush(h->client);
+    for (size_t i = 0; i < sent && left == 0; i++)
+        left = xsc_client_await(h->client, &crowd->all[i].answer.done, h->patience);
+    r = take_answers(h, op, items, count, sent, crowd, left);
+    crowd->deserted = crowd->outstanding > 0;
+    if (!crowd->deserted)
+        free(crowd);
+    return r;
 }
 
 static int many(struct xsc_handle *h, enum xsc_op op, struct xsc_item *items, size_t count)
 {
-    struct xsc_answer *answers = calloc(count > 0 ? count : 1, sizeof *answers);
     struct xsc_call call = {.op = op};
+    struct crowd *crowd;
     int r;
 
-    if (answers == NULL)
+    if (xsc_client_in_callback(h->client))
+        return xsc_handle_fail(h, &call, -EDEADLK, strerror(EDEADLK));
+    crowd = calloc(1, sizeof *crowd + count * sizeof crowd->all[0]);
+    if (crowd == NULL)
         return xsc_handle_fail(h, &call, -ENOMEM, strerror(ENOMEM));
-    r = ask_all(h, op, items, count, answers);
-    if (r < 0)
-        r = xsc_handle_fail(h, &call, r, strerror(-r));
-    else
-        r = first_error(h, op, items, count, answers);
-    for (size_t i = 0; i < count; i++) {
-        if (op == XSC_OP_READ) {
-            items[i].data = answers[i].data;
-            items[i].len = answers[i].len;
-        } else {
-            free(answers[i].data);
-        }
-    }
-    free(answers);
+    xsc_client_lock(h->client);
+    r = ask_all(h, op, items, count, crowd);
+    xsc_client_unlock(h->client);
     return r;
 }
 

@@ -151,7 +151,7 @@ static int set(struct xsc_queue *q, struct queue_watch *w, struct watch_answer *
         return r;
     xsc_client_flush(q->client);
     w->setting = true;
-    (void)xsc_client_await(q->client, &a->done, -1);
+    (void)xsc_client_await(q->client, &a->done, NULL);
     w->setting = false;
     return a->error;
 }
@@ -230,12 +230,13 @@ static void take(struct xsc_queue *q, struct xsc_event *ret)
 
 int xsc_queue_next(struct xsc_queue *q, int timeout_ms, struct xsc_event *ret)
 {
+    struct xsc_patience patience = {.deadline = xsc_deadline(timeout_ms)};
     int r;
 
     if (xsc_client_in_callback(q->client))
         return -EDEADLK;
     xsc_client_lock(q->client);
-    r = xsc_client_await(q->client, &q->ready, xsc_deadline(timeout_ms));
+    r = xsc_client_await(q->client, &q->ready, &patience);
     if (r == 0)
         take(q, ret);
     xsc_client_unlock(q->client);

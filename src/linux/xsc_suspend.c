@@ -53,12 +53,13 @@ static int out_of_time(struct xsc_client *c, struct vbd_error *why)
 
 static int suspend_and_await(struct xsc_client *c, int timeout_ms, struct vbd_error *why)
 {
+    struct xsc_patience patience = {.deadline = xsc_deadline(timeout_ms)};
     struct suspension s = {0};
     int r = begin_suspension(c, &s);
 
     if (r == 0) {
         xsc_client_flush(c);
-        r = xsc_client_await(c, &s.done, xsc_deadline(timeout_ms));
+        r = xsc_client_await(c, &s.done, &patience);
         if (r == -ETIMEDOUT && !s.done)
             return out_of_time(c, why);
         if (s.done)

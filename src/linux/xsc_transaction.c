@@ -116,7 +116,7 @@ static int settle_later(struct xsc_handle *h)
     xsc_client_lock(h->client);
     if (h->later.outstanding > 0) {
         xsc_client_flush(h->client);
-        (void)xsc_client_await(h->client, &h->later.done, -1);
+        (void)xsc_client_await(h->client, &h->later.done, NULL);
     }
     xsc_client_unlock(h->client);
     if (h->later.error < 0)

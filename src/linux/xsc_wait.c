@@ -51,29 +51,32 @@ static struct tracked *tracked_new(struct xsc_wait_state *wait, const char *path
     return t;
 }
 
-/* Sets the watch and waits for the server's word, with the lock held. A refused watch is no watch.
- */
-static int set_watch(struct xsc_client *c, struct tracked *t, struct xsc_answer *a)
+/* Sets the watch and waits for the server's word, with the lock held. One that is refused, or not
+ * answered in time, is no watch; removing it completes what is left of it. */
+static int set_watch(struct xsc_handle *h, struct tracked *t, struct xsc_answer *a)
 {
+    struct xsc_client *c = h->client;
     struct xsc_completion completion = {xsc_answer_keep, a, NULL};
     int r = xsc_watch_add(c->x, t->path, fired, t->wait, completion, &t->watch);
 
     if (r < 0)
         return r;
     xsc_client_flush(c);
-    (void)xsc_client_await(c, &a->done, -1);
-    if (a->error < 0) {
+    r = xsc_client_await(c, &a->done, h->patience);
+    if (a->done)
+        r = a->error;
+    if (r < 0) {
         xsc_watch_remove(t->watch);
         xsc_client_flush(c);
     }
-    return a->error;
+    return r;
 }
 
 /* Watches path before it is read, so that no change between is missed. */
 int xsc_handle_track(struct xsc_handle *h, const char *path)
 {
     struct tracked *t = h->wait != NULL ? find_tracked(h->wait, path) : NULL;
-    struct xsc_answer a = {0};
+    struct xsc_answer a = {.unwanted = true};
     int r;
 
     if (t != NULL)
@@ -84,13 +87,12 @@ int xsc_handle_track(struct xsc_handle *h, const char *path)
     if (t == NULL)
         return vbd_fail(&h->why, -ENOMEM, "watch %s: %s", path, strerror(ENOMEM));
     xsc_client_lock(h->client);
-    r = set_watch(h->client, t, &a);
+    r = set_watch(h, t, &a);
     if (r == 0) {
         t->next = h->wait->first;
         h->wait->first = t;
     }
     xsc_client_unlock(h->client);
-    free(a.data);
     if (r == 0)
         return 0;
     free(t);
@@ -184,8 +186,9 @@ static bool is_cancelled(const struct xsc_cancel *cancel)
 
 /* Runs the function once, and waits for a change when it says "not yet". With the lock held, but
  * for the function. 0: run it again. */
-static int run_and_await(struct xsc_handle *h, const struct xsc_wait_options *o, int64_t deadline,
-                         xsc_handle_fn *fn, void *arg, int *ret)
+static int run_and_await(struct xsc_handle *h, const struct xsc_wait_options *o,
+                         const struct xsc_patience *patience, xsc_handle_fn *fn, void *arg,
+                         int *ret)
 {
     struct xsc_client *c = h->client;
 
@@ -198,7 +201,7 @@ static int run_and_await(struct xsc_handle *h, const struct xsc_wait_options *o,
     drop(c, h->wait, *ret != -EAGAIN);
     if (*ret != -EAGAIN)
         return 1;
-    return is_cancelled(o->cancel) ? -ECANCELED : xsc_client_await(c, &h->wait->changed, deadline);
+    return is_cancelled(o->cancel) ? -ECANCELED : xsc_client_await(c, &h->wait->changed, patience);
 }
 
 static const char *why_not(int error)
@@ -212,18 +215,24 @@ int xsc_wait_with(struct xsc_client *c, const struct xsc_wait_options *options, 
                   void *arg, struct vbd_error *why)
 {
     struct xsc_wait_state wait = {0};
-    struct xsc_handle h = {.client = c, .wait = &wait};
-    int64_t deadline = xsc_deadline(options->timeout_ms);
+    struct xsc_patience patience = {.deadline = xsc_deadline(options->timeout_ms)};
+    struct xsc_patience operations; /* of each; 0 asks once, and waits to be answered */
+    struct xsc_handle h = {.client = c, .wait = &wait, .patience = &operations};
     int r = -EAGAIN, over;
 
     if (options->struct_size != sizeof *options)
         return vbd_fail(why, -EINVAL, "wait: the options are none");
     if (xsc_client_in_callback(c))
         return vbd_fail(why, -EDEADLK, "wait: called from a callback");
+    if (options->cancel != NULL)
+        patience.cancelled = &options->cancel->cancelled;
+    operations = patience;
+    if (options->timeout_ms == 0)
+        operations.deadline = -1;
     xsc_client_lock(c);
     enter(options->cancel, &wait);
     do {
-        over = run_and_await(&h, options, deadline, fn, arg, &r);
+        over = run_and_await(&h, options, &patience, fn, arg, &r);
     } while (over == 0);
     leave(options->cancel, &wait);
     drop(c, &wait, true);
