@@ -151,7 +151,8 @@ VBD_API size_t xsc_awaited(const struct xsc *x);
  * Errors: -EBUSY suspended already, -ENOTCONN. */
 VBD_API int xsc_suspend(struct xsc *x, void (*done)(void *ctx, int error), void *ctx);
 /* Goes on after xsc_suspend, or after the connection was lost: every watch is set again, and told
- * by `fired` with a NULL path that it may have missed changes; then what was kept is sent.
+ * by `fired` with a NULL path that it may have missed changes; then what was kept is sent. A watch
+ * that the server refuses to set again is told so once more, and is not set until the next resume.
  * `new_connection` says that the transport was opened anew, which is for a session that is
  * suspended or lost. Errors: -ENOMEM, and nothing has changed. */
 VBD_API int xsc_resume(struct xsc *x, bool new_connection);

@@ -24,6 +24,7 @@ struct xsc_watch {
     bool kept;                   /* the request that sets it waits for resume */
     bool cancelling;             /* the UNWATCH of a suspension is under way */
     bool stale;                  /* set again, and its user not told yet */
+    bool repeated;               /* the request that sets it is under way once more */
     struct watch_again *again;   /* prepared by resume */
     int depth;
     char path[];
@@ -99,14 +100,26 @@ static void complete_set(struct xsc_watch *watch, const struct xsc_reply *reply)
         c.release(c.ctx);
 }
 
+/* A watch that could not be set again is set no more: its user is told that it misses changes, and
+ * the next resumption tries once more. */
+static void refuse_again(struct xsc_watch *watch)
+{
+    watch->registered = false;
+    watch->fired(watch->ctx, NULL); /* who may remove it, and that frees it */
+}
+
 static void was_set(void *ctx, const struct xsc_reply *reply)
 {
     struct xsc_watch *watch = ctx;
+    bool refused = watch->repeated && reply->error < 0 && !watch->x->lost && watch->fired != NULL;
 
     watch->answered = true;
     watch->kept = false;
+    watch->repeated = false;
     if (watch->dead)
         free_if_over(watch);
+    else if (refused)
+        refuse_again(watch);
     else
         complete_set(watch, reply); /* who may remove the watch, and that may free it */
 }
@@ -330,6 +343,7 @@ static void set_again(struct xsc_watch *watch)
     watch->registered = true;
     watch->answered = false;
     watch->stale = true;
+    watch->repeated = true;
     watch->again = NULL;
     xsc_request_send(watch->x, again->set, (struct xsc_completion){.done = was_set, .ctx = watch});
     vbd_free(a, again);

@@ -142,6 +142,29 @@ static void test_a_watch_that_was_never_answered_is_set_again(void **state)
     end_session(x, &memory);
 }
 
+/* A server may take fewer watches than the last one did. */
+static void test_a_watch_that_is_refused_then_is_told_again(void **state)
+{
+    struct memory memory;
+    struct xsc *x = new_session(&memory);
+    struct message set;
+    struct watched w;
+
+    (void)state;
+    watch_set(x, &w, "/w");
+    for (int i = 1; i < 3; i++) {
+        xsc_disconnected(x, "gone");
+        assert_int_equal(xsc_resume(x, true), 0);
+        set = expect(x, XSC_OP_WATCH, 0, "/w");
+        assert_int_equal(w.missed, 2 * i - 1);
+        assert_int_equal(answer_error(x, &set, "EQUOTA"), 0);
+        assert_int_equal(w.missed, 2 * i);
+    }
+    xsc_watch_remove(w.watch); /* it is not set, so there is nothing to ask */
+    assert_false(xsc_wants_write(x));
+    end_session(x, &memory);
+}
+
 static void test_a_watch_removed_while_lost_stays_removed(void **state)
 {
     struct memory memory;
@@ -413,6 +436,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_lost_session_is_taken_up_again),
         cmocka_unit_test(test_a_watch_that_was_never_answered_is_set_again),
+        cmocka_unit_test(test_a_watch_that_is_refused_then_is_told_again),
         cmocka_unit_test(test_a_watch_removed_while_lost_stays_removed),
         cmocka_unit_test(test_several_losses_in_a_row),
         cmocka_unit_test(test_half_a_message_of_the_old_connection_is_dropped),
