@@ -206,7 +206,8 @@ VBD_API int xsc_batch_add_key(struct xsc_batch *b, enum xsc_op op, const char *d
 VBD_API void xsc_batch_may_miss(struct xsc_batch *b, bool may);
 /* Sets a function that is called, with the ctx of xsc_batch_submit, when all answers are there and
  * before the end or the commit: it may look at them and add calls, which are then made too (in the
- * same transaction), or return -errno to fail the batch. It is called once a try. */
+ * same transaction), or return -errno to fail the batch. It is called once a try, and the calls
+ * that it added go with the try. */
 VBD_API void xsc_batch_then(struct xsc_batch *b, int (*more)(void *ctx, struct xsc_batch *b));
 
 /* Lets the commit of a transaction travel with its calls instead of waiting for their answers: a
@@ -215,10 +216,10 @@ VBD_API void xsc_batch_then(struct xsc_batch *b, int (*more)(void *ctx, struct x
  * xsc_batch_then was used. */
 VBD_API void xsc_batch_commit_at_once(struct xsc_batch *b, bool at_once);
 
-/* Sends the batch. `done` is called once with 0 or the first error (-EAGAIN when a transaction
- * still conflicted after XSC_BATCH_TRIES); a failed transaction changed nothing.
- * Errors: those of xsc_batch_add and xsc_submit, -EBUSY it is running, -EINVAL nothing could be
- * sent; `done` is then not called. */
+/* Sends the batch, again too, and from its own completion. `done` is called once with 0 or the
+ * first error (-EAGAIN when a transaction still conflicted after XSC_BATCH_TRIES); a failed
+ * transaction changed nothing. Errors: those of xsc_batch_add and xsc_submit, -EBUSY it is running,
+ * -EINVAL nothing could be sent; `done` is then not called. */
 enum { XSC_BATCH_TRIES = 64 };
 VBD_API int xsc_batch_submit(struct xsc_batch *b,
                              void (*done)(void *ctx, struct xsc_batch *b, int error), void *ctx);

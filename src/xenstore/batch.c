@@ -18,6 +18,7 @@ struct item {
     struct item *next;
     enum xsc_op op;
     bool optional;
+    bool of_try; /* added by `more`: gone with the try */
     char *path;  /* in one allocation with the value, behind this struct; NULL: none */
     char *value; /* NULL when value_len is 0 */
     size_t value_len;
@@ -34,11 +35,11 @@ struct xsc_batch {
     struct item *unsent; /* the first not sent in this try */
     int count;
     int (*more)(void *ctx, struct xsc_batch *b);
-    bool asked_more;   /* in this try */
-    struct item *base; /* the last that the owner added before submitting */
-    int sticky;        /* first error of an add */
-    int error;         /* first error of the running try */
-    int outstanding;   /* answers awaited */
+    bool asked_more; /* in this try */
+    bool asking;     /* `more` is running */
+    int sticky;      /* first error of an add */
+    int error;       /* first error of the running try */
+    int outstanding; /* answers awaited */
     unsigned tries;
     uint32_t tx;             /* open transaction, or 0 */
     struct xsc_request *end; /* made when it begins: ending it needs no memory */
@@ -54,6 +55,7 @@ struct xsc_batch {
     char why[200];
 };
 
+static void rewind_items(struct xsc_batch *b);
 static int begin(struct xsc_batch *b);
 static int send_items(struct xsc_batch *b);
 
@@ -135,6 +137,7 @@ int xsc_batch_add(struct xsc_batch *b, enum xsc_op op, const char *path, const v
     i->batch = b;
     i->op = op;
     i->optional = op == XSC_OP_READ;
+    i->of_try = b->asking;
     if (path != NULL)
         i->path = memcpy(i + 1, path, path_size);
     if (value_len > 0) {
@@ -226,6 +229,7 @@ static void conclude(struct xsc_batch *b, const struct xsc_reply *reply)
 
     b->tx = 0;
     if (again && ++b->tries < XSC_BATCH_TRIES) {
+        rewind_items(b);
         r = begin(b);
         if (r == 0)
             return;
@@ -253,14 +257,16 @@ static void ended(void *ctx, const struct xsc_reply *reply)
 /* Lets the owner add calls, once a try; true when there are some, and they were sent. */
 static bool send_more(struct xsc_batch *b)
 {
-    int r;
+    int before = b->sticky, r;
 
     if (b->more == NULL || b->asked_more || b->error != 0 || b->dead)
         return false;
-    b->asked_more = true;
+    b->asked_more = b->asking = true;
     r = b->more(b->ctx, b);
     if (r == 0)
         r = b->sticky;
+    b->asking = false;
+    b->sticky = before;
     if (r < 0) {
         b->error = r;
         if (b->why[0] == '\0')
@@ -376,18 +382,21 @@ static void begun(void *ctx, const struct xsc_reply *reply)
 /* Before each try: what `more` added last time goes, and all the rest is to be sent. */
 static void rewind_items(struct xsc_batch *b)
 {
-    struct item *i = b->base != NULL ? b->base->next : b->first;
+    struct item **at = &b->first;
 
-    while (i != NULL) {
-        struct item *next = i->next;
+    while (*at != NULL) {
+        struct item *i = *at;
 
+        if (!i->of_try) {
+            at = &i->next;
+            continue;
+        }
+        *at = i->next;
         forget_reply(i);
         vbd_free(b->x->allocator, i);
         b->count--;
-        i = next;
     }
-    b->last = b->base != NULL ? &b->base->next : &b->first;
-    *b->last = NULL;
+    b->last = at;
     b->unsent = b->first;
     b->asked_more = false;
 }
@@ -400,7 +409,6 @@ static int begin(struct xsc_batch *b)
 
     if (r < 0)
         return r;
-    rewind_items(b);
     b->ending = b->ended = false;
     return xsc_submit(b->x, &call, (struct xsc_completion){.done = begun, .ctx = b});
 }
@@ -418,9 +426,7 @@ int xsc_batch_submit(struct xsc_batch *b, void (*done)(void *ctx, struct xsc_bat
     if (r == 0)
         b->why[0] = '\0';
     b->tries = 0;
-    b->base = item_at(b, b->count - 1);
-    b->unsent = b->first;
-    b->asked_more = false;
+    rewind_items(b);
     if (r == 0 && b->kind == XSC_BATCH_TRANSACTION)
         r = begin(b);
     else if (r == 0 && send_items(b) == 0)

@@ -168,6 +168,98 @@ static void test_a_commit_that_fails_otherwise_is_not_repeated(void **state)
     owner_end(&o, -ENOSPC);
 }
 
+/* --- submitted again by its own completion --- */
+
+struct again {
+    struct owner o; /* what add_more and serve know */
+    int left;       /* runs to come */
+    bool too_long;  /* what `more` adds can't be sent */
+};
+
+static int more_or_too_long(void *ctx, struct xsc_batch *b)
+{
+    struct again *a = ctx;
+    static const char value[XSC_PAYLOAD_MAX];
+
+    if (!a->too_long)
+        return add_more(&a->o, b);
+    (void)xsc_batch_add(b, XSC_OP_WRITE, "/more", value, sizeof value);
+    return 0; /* the batch knows */
+}
+
+static void submit_again(void *ctx, struct xsc_batch *b, int error)
+{
+    struct again *a = ctx;
+
+    a->o.done++;
+    a->o.error = error;
+    a->too_long = false;
+    if (a->left-- > 0)
+        assert_int_equal(xsc_batch_submit(b, submit_again, a), 0);
+}
+
+static void again_init(struct again *a, enum xsc_batch_kind kind)
+{
+    *a = (struct again){.left = 2};
+    owner_init(&a->o, kind);
+    (void)xsc_batch_add(a->o.b, XSC_OP_READ, "/a", NULL, 0);
+    xsc_batch_then(a->o.b, more_or_too_long);
+    assert_int_equal(xsc_batch_submit(a->o.b, submit_again, a), 0);
+}
+
+static void serve_run(struct again *a, uint32_t tx)
+{
+    serve(&a->o, XSC_OP_READ, tx, "/a", "seen");
+    serve(&a->o, XSC_OP_WRITE, tx, "/more", "OK");
+    serve(&a->o, XSC_OP_READ, tx, "/more2", "v");
+}
+
+/* What `more` added belongs to the run that it was added in: each has the same three calls. */
+static void test_a_completion_that_submits_again(void **state)
+{
+    static const enum xsc_batch_kind kinds[] = {XSC_BATCH_PLAIN, XSC_BATCH_TRANSACTION};
+
+    (void)state;
+    for (size_t kind = 0; kind < 2; kind++) {
+        bool tx = kinds[kind] == XSC_BATCH_TRANSACTION;
+        struct again a;
+
+        again_init(&a, kinds[kind]);
+        for (int i = 1; i <= 3; i++) {
+            if (tx)
+                serve(&a.o, XSC_OP_TRANSACTION_START, 0, "", "7");
+            serve_run(&a, tx ? 7 : 0);
+            if (tx)
+                serve(&a.o, XSC_OP_TRANSACTION_END, 7, "T", "OK");
+            assert_int_equal(a.o.done, i);
+            assert_int_equal(a.o.error, 0);
+        }
+        assert_int_equal(a.o.asked, 3);
+        assert_false(xsc_wants_write(a.o.x));
+        xsc_batch_free(a.o.b);
+        end_session(a.o.x, &a.o.memory);
+    }
+}
+
+/* Nor does a call that could not be added outlive its run. */
+static void test_what_more_could_not_add_does_not_stick(void **state)
+{
+    struct again a;
+
+    (void)state;
+    again_init(&a, XSC_BATCH_PLAIN);
+    a.left = 1;
+    a.too_long = true;
+    serve(&a.o, XSC_OP_READ, 0, "/a", "seen");
+    assert_int_equal(a.o.done, 1);
+    assert_int_equal(a.o.error, -E2BIG);
+    serve_run(&a, 0);
+    assert_int_equal(a.o.done, 2);
+    assert_int_equal(a.o.error, 0);
+    xsc_batch_free(a.o.b);
+    end_session(a.o.x, &a.o.memory);
+}
+
 /* --- freed while it runs --- */
 
 /* Frees the batch after `steps` answers; returns how the transaction went on. */
@@ -291,6 +383,8 @@ int main(void)
         cmocka_unit_test(test_an_owner_who_refuses_aborts_the_transaction),
         cmocka_unit_test(test_a_transaction_that_does_not_begin_sends_nothing_else),
         cmocka_unit_test(test_a_commit_that_fails_otherwise_is_not_repeated),
+        cmocka_unit_test(test_a_completion_that_submits_again),
+        cmocka_unit_test(test_what_more_could_not_add_does_not_stick),
         cmocka_unit_test(test_a_freed_transaction_is_aborted),
         cmocka_unit_test(test_a_transaction_freed_during_its_commit_is_not_repeated),
         cmocka_unit_test(test_a_freed_transaction_on_a_lost_session),
