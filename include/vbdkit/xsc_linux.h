@@ -28,7 +28,8 @@ struct xsc_client;
  * time, as Linux' driver demands. Errors: the -errno of the last address tried (all are named in
  * *why), -ENOMEM. */
 VBD_API int xsc_client_open(const char *address, struct xsc_client **ret, struct vbd_error *why);
-/* Uses a connected, bidirectional descriptor, which the client then owns (also on failure). */
+/* Uses a connected, bidirectional descriptor, which the client then owns (also on failure). A
+ * socket is made blocking and a device non-blocking, for whoever shares it. */
 VBD_API int xsc_client_adopt(int fd, struct xsc_client **ret);
 /* Uses a domain's own ring page, for a program that is its domain's kernel. The calls of `port` run
  * with the client locked; page and port stay the caller's and must outlive the client.
@@ -71,9 +72,10 @@ VBD_API struct xsc_client *xsc_client_close(struct xsc_client *c);
 VBD_API struct xsc *xsc_client_session(struct xsc_client *c);
 VBD_API void xsc_client_lock(struct xsc_client *c);
 VBD_API void xsc_client_unlock(struct xsc_client *c);
-/* The descriptor to poll, and the events wanted now: POLLIN, and POLLOUT while output waits.
+/* The descriptor to poll, the same until xsc_client_resume, and the events wanted now: POLLIN, and
+ * POLLOUT while output waits.
  * /dev/xen/xenbus can't be polled for output: there the second call writes what it can. */
-VBD_API int xsc_client_fd(const struct xsc_client *c);
+VBD_API int xsc_client_fd(struct xsc_client *c);
 VBD_API short xsc_client_events(struct xsc_client *c);
 /* Writes and reads what it can without blocking, and runs the callbacks.
  * Errors: -EPROTO, -ENOTCONN, -EDEADLK from a callback, or the -errno of the connection; xsc_why

@@ -31,14 +31,22 @@ void xsc_client_unlock(struct xsc_client *c)
     (void)pthread_mutex_unlock(&c->lock);
 }
 
-int xsc_client_fd(const struct xsc_client *c)
-{
-    return c->transport.fd;
-}
-
 bool xsc_client_in_callback(const struct xsc_client *c)
 {
     return dispatching == c;
+}
+
+int xsc_client_fd(struct xsc_client *c)
+{
+    bool inside = xsc_client_in_callback(c); /* then the lock is ours already */
+    int fd;
+
+    if (!inside)
+        xsc_client_lock(c);
+    fd = c->transport.fd;
+    if (!inside)
+        xsc_client_unlock(c);
+    return fd;
 }
 
 const struct xsc_client *xsc_client_begin_callbacks(const struct xsc_client *c)

@@ -20,7 +20,7 @@ struct xsc_transport {
 
 /* Opens as xsc_client_open says. */
 int xsc_transport_open(const char *address, struct xsc_transport *ret, struct vbd_error *why);
-/* Uses fd, made non-blocking. */
+/* Uses fd, as xsc_client_adopt says. */
 int xsc_transport_adopt(int fd, struct xsc_transport *ret);
 /* Uses a ring page; fails with -EINVAL for a port that is none. */
 int xsc_transport_ring(void *page, const struct xsc_ring_port *port, struct xsc_transport *ret);

@@ -103,6 +103,7 @@ static void resume_twice(struct xsc_client *c, const struct house *h)
         r[i] = (struct resumer){.c = c, .address = h->address, .together = &together};
         assert_int_equal(pthread_create(&r[i].thread, NULL, resumes, &r[i]), 0);
     }
+    assert_true(xsc_client_fd(c) >= 0); /* whichever it is by now */
     for (int i = 0; i < 2; i++) {
         assert_true(joined(r[i].thread));
         good += r[i].result == 0;
