@@ -21,6 +21,12 @@ static const char usage[] =
     "       vbdkit xs control WORD...\n"
     "       and for each [--xenstore ADDRESS]";
 
+int xs_wrong(const struct xs *x, const char *sentence)
+{
+    (void)tool_fail(x->name, "%s", sentence);
+    return EXIT_USAGE;
+}
+
 /* --- printing --- */
 
 void xs_print_value(FILE *to, const char *data, size_t len)

@@ -25,6 +25,8 @@ int xs_watch(struct xs *x);
 int xs_wait(struct xs *x);
 int xs_txn(struct xs *x);
 
+/* The arguments are wrong: says so. Exit status. */
+int xs_wrong(const struct xs *x, const char *sentence);
 /* Runs fn as xsc_immediate or xsc_transaction does; prints what failed. Exit status. */
 int xs_run(struct xs *x, bool transaction, xsc_handle_fn *fn, void *arg);
 /* Prints a value for people: on one line, what is not printable as \xNN. */

@@ -163,7 +163,7 @@ int xs_ls(struct xs *x)
     int r;
 
     if (x->count > 1)
-        return tool_fail(x->name, "one path at a time");
+        return xs_wrong(x, "one path at a time");
     l.root.path = strdup(x->count == 1 ? x->arguments[0] : "/");
     if (l.root.path == NULL)
         return tool_fail(x->name, "%s", strerror(ENOMEM));

@@ -204,12 +204,15 @@ static int run(struct script *s)
 int xs_txn(struct xs *x)
 {
     struct script s = {.x = x};
-    FILE *from = x->count == 0 ? stdin : fopen(x->arguments[0], "re");
+    FILE *from;
     int r;
 
+    if (x->count > 1)
+        return xs_wrong(x, "one script at a time");
+    from = x->count == 0 ? stdin : fopen(x->arguments[0], "re");
     if (from == NULL)
         return tool_fail(x->name, "cannot open \"%s\": %s", x->arguments[0], strerror(errno));
-    r = x->count > 1 ? tool_fail(x->name, "one script at a time") : read_script(&s, from);
+    r = read_script(&s, from);
     if (from != stdin)
         (void)fclose(from);
     if (r == EXIT_OK)

@@ -73,7 +73,7 @@ int xs_watch(struct xs *x)
     int r = EXIT_OK;
 
     if (x->count == 0)
-        return tool_fail(x->name, "no path to watch");
+        return xs_wrong(x, "no path to watch");
     if (xsc_queue_new(x->client, EVENTS, &q) < 0)
         return tool_fail(x->name, "%s", strerror(ENOMEM));
     for (int i = 0; r == EXIT_OK && i < x->count; i++)
@@ -111,7 +111,7 @@ int xs_wait(struct xs *x)
     int r;
 
     if (x->count < 1 || x->count > 2 || (x->gone && x->count > 1))
-        return tool_fail(x->name, "one path, and maybe one value, to wait for");
+        return xs_wrong(x, "one path, and maybe one value, to wait for");
     r = xsc_wait(x->client, x->timeout_ms, as_wanted, x, &why);
     if (r == 0)
         return EXIT_OK;

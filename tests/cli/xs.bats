@@ -71,7 +71,7 @@ setup() {
   [ "${lines[0]}" = "status 3" ]
   [ "${lines[1]}" = "value 0" ]
   [ "${lines[2]}" = "gone 0" ]
-  [ "${lines[3]}" = "wrong 1" ]
+  [ "${lines[3]}" = "wrong 2" ]
 }
 
 @test "$XENSTORED: watch prints what changes, a number of times or for a time" {
@@ -105,4 +105,12 @@ setup() {
   [[ "$stderr" == *"read /none: ENOENT"* ]]
   [[ "$stderr" == *"write /sp ace: the path has a character other than"* ]]
   [[ "$stderr" == *"rm /none/deep: ENOENT"* ]]
+}
+
+@test "$XENSTORED: wrong arguments are told and exit with 2" {
+  xs 'for command in "ls a b" "wait" "wait a b c" "watch" "txn a b" "read" "rm" "mkdir" "perms" "write a" \
+      "write --raw" "write --raw a b" "control" "watch --count 0 /a" "wait --timeout x /a"; do
+      xs $command </dev/null >/dev/null; echo "$command: $?"
+    done'
+  [ "$(grep -c ': 2$' <<<"$output")" -eq 15 ]
 }
