@@ -156,18 +156,39 @@ static int write_pairs(struct xsc_handle *h, void *arg)
 }
 
 /* One value of any bytes, as long as a message allows. */
+struct input {
+    const char *path;
+    size_t len;
+    char value[XSC_PAYLOAD_MAX + 1];
+};
+
 static int write_input(struct xsc_handle *h, void *arg)
 {
-    const struct xs *x = arg;
-    char value[XSC_PAYLOAD_MAX + 1];
+    const struct input *in = arg;
 
-    return xsc_write(h, x->arguments[0], value, fread(value, 1, sizeof value, stdin));
+    return xsc_write(h, in->path, in->value, in->len);
+}
+
+/* All of it is read before anything is written. */
+static int run_write_raw(struct xs *x)
+{
+    struct input in = {.path = x->arguments[0]};
+    size_t path_size = strlen(in.path) + 1;
+    size_t room = path_size < XSC_PAYLOAD_MAX ? XSC_PAYLOAD_MAX - path_size : 0;
+
+    in.len = fread(in.value, 1, sizeof in.value, stdin);
+    if (ferror(stdin))
+        return tool_fail(x->name, "cannot read standard input: %s", strerror(errno));
+    if (in.len > room)
+        return tool_fail(x->name, "write %s: the value is too long: with this path, %zu bytes",
+                         in.path, room);
+    return xs_run(x, false, write_input, &in);
 }
 
 static int run_write(struct xs *x)
 {
     if (x->raw)
-        return x->count == 1 ? xs_run(x, false, write_input, x) : tool_usage(usage);
+        return x->count == 1 ? run_write_raw(x) : tool_usage(usage);
     if (x->count == 0 || x->count % 2 != 0)
         return tool_usage(usage);
     return xs_run(x, x->count > 2, write_pairs, x->arguments);
