@@ -1,9 +1,11 @@
 /* xsc_operations.c - the operations of a handle: arguments in, results decoded. Called by users. */
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "linux/error.h"
 #include "linux/xsc_handle.h"
 
@@ -83,13 +85,12 @@ static bool is_access(char c)
 
 static int parse_permission(const char *s, struct xsc_permission *ret)
 {
-    char *end;
+    uint64_t domid;
 
-    if (!is_access(s[0]))
+    if (!is_access(s[0]) || !vbd_parse_u64(s + 1, strlen(s + 1), UINT_MAX, &domid))
         return -EPROTO;
-    ret->access = s[0];
-    ret->domid = (unsigned)strtoul(s + 1, &end, 10);
-    return end == s + 1 || *end != '\0' ? -EPROTO : 0;
+    *ret = (struct xsc_permission){.domid = (unsigned)domid, .access = s[0]};
+    return 0;
 }
 
 int xsc_get_perms(struct xsc_handle *h, const char *path, struct xsc_permission **ret,

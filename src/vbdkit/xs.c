@@ -260,29 +260,53 @@ static int show_perms(struct xsc_handle *h, void *arg)
     return 0;
 }
 
+enum { PERMISSIONS = 64, LAST_DOMID = 0x7fef };
+
+struct order {
+    const char *path;
+    struct xsc_permission perms[PERMISSIONS];
+    size_t count;
+};
+
 static int set_perms(struct xsc_handle *h, void *arg)
 {
-    struct xs *x = arg;
-    struct xsc_permission perms[64];
-    int count = x->count - 1;
+    const struct order *o = arg;
 
-    for (int i = 0; i < count && i < 64; i++) {
-        const char *text = x->arguments[i + 1];
-        char *end;
-        unsigned long domid = strtoul(text[0] != '\0' ? text + 1 : text, &end, 10);
+    return xsc_set_perms(h, o->path, o->perms, o->count);
+}
 
-        if (text[0] == '\0' || end == text + 1 || *end != '\0' || domid > 0x7fff)
-            return -EINVAL;
-        perms[i] = (struct xsc_permission){.domid = (unsigned)domid, .access = text[0]};
-    }
-    return count > 64 ? -E2BIG : xsc_set_perms(h, x->arguments[0], perms, (size_t)count);
+/* A letter, and a number of digits alone. */
+static bool parse_permission(const char *text, struct xsc_permission *ret)
+{
+    size_t digits = text[0] != '\0' ? strspn(text + 1, "0123456789") : 0;
+    unsigned long domid = digits > 0 ? strtoul(text + 1, NULL, 10) : 0;
+
+    if (digits == 0 || text[digits + 1] != '\0' || strchr("nrwb", text[0]) == NULL)
+        return false;
+    *ret = (struct xsc_permission){.domid = (unsigned)domid, .access = text[0]};
+    return domid <= LAST_DOMID; /* what is too long for strtoul is more */
+}
+
+static int run_set_perms(struct xs *x)
+{
+    struct order o = {.path = x->arguments[0], .count = (size_t)x->count - 1};
+
+    if (o.count > PERMISSIONS)
+        return tool_fail(x->name, "%d permissions at most", PERMISSIONS);
+    for (size_t i = 0; i < o.count; i++)
+        if (!parse_permission(x->arguments[i + 1], &o.perms[i]))
+            return tool_fail(x->name,
+                             "\"%s\" is no permission: one of n, r, w and b, and a domain's number "
+                             "up to %d, such as r4",
+                             x->arguments[i + 1], LAST_DOMID);
+    return xs_run(x, false, set_perms, &o);
 }
 
 static int run_perms(struct xs *x)
 {
     if (x->count == 0)
         return tool_usage(usage);
-    return xs_run(x, false, x->count == 1 ? show_perms : set_perms, x);
+    return x->count == 1 ? xs_run(x, false, show_perms, x) : run_set_perms(x);
 }
 
 /* --- control --- */

@@ -114,3 +114,13 @@ setup() {
     done'
   [ "$(grep -c ': 2$' <<<"$output")" -eq 15 ]
 }
+
+@test "$XENSTORED: what is no permission is named, and does not wrap" {
+  xs 'xs write /p x
+    for bad in garbage n18446744073709551620 n4294967296 n-1 "n 4"; do xs perms /p "$bad"; echo "status $?"; done
+    xs perms /p'
+  [ "$(grep -c '^status 1$' <<<"$output")" -eq 5 ]
+  [ "${lines[-1]}" = n0 ]
+  [[ "$stderr" == *'"garbage" is no permission: one of n, r, w and b'* ]]
+  [[ "$stderr" == *'"n18446744073709551620" is no permission'* ]]
+}
