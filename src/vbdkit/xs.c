@@ -392,6 +392,18 @@ static int parse(struct xs *x, int argc, char **argv)
     return EXIT_OK;
 }
 
+/* What was printed has to arrive. */
+static int finish_output(const struct xs *x, int status)
+{
+    bool failed = ferror(stdout) != 0;
+
+    errno = 0;
+    if (fflush(stdout) == 0 && !failed)
+        return status;
+    return tool_fail(x->name, "cannot write to standard output%s%s", errno != 0 ? ": " : "",
+                     errno != 0 ? strerror(errno) : "");
+}
+
 static int run_part(struct xs *x, int (*run)(struct xs *x), int argc, char **argv)
 {
     struct vbd_error why = {""};
@@ -403,7 +415,7 @@ static int run_part(struct xs *x, int (*run)(struct xs *x), int argc, char **arg
         return tool_fail(x->name, "%s", why.text);
     r = run(x);
     x->client = xsc_client_close(x->client);
-    return r;
+    return finish_output(x, r);
 }
 
 int xs_main(int argc, char **argv)

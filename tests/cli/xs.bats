@@ -124,3 +124,12 @@ setup() {
   [[ "$stderr" == *'"garbage" is no permission: one of n, r, w and b'* ]]
   [[ "$stderr" == *'"n18446744073709551620" is no permission'* ]]
 }
+
+@test "$XENSTORED: output that can't be written is an error" {
+  xs 'xs write /v 1
+    for command in "read /v" "ls /" "ls --json /" "watch --count 1 /v" "perms /v"; do
+      xs $command >/dev/full; echo "status $?"
+    done; echo "read /v" | xs txn >/dev/full; echo "status $?"'
+  [ "$(grep -c '^status 1$' <<<"$output")" -eq 6 ]
+  [ "$(grep -c 'cannot write to standard output' <<<"$stderr")" -eq 6 ]
+}
