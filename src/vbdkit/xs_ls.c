@@ -34,49 +34,98 @@ static char *below(const char *path, const char *name)
 
 /* --- reading --- */
 
-/* Values of all children; a node that may not be read has none. */
-static int read_values(struct xsc_handle *h, struct node *n)
+struct listing {
+    struct xs *x;
+    struct node root;
+    int status; /* EXIT_FAILED once a node could not be read */
+};
+
+/* Takes over what was read of the children: one that is gone meanwhile is left out, and one that
+ * could not be read is named. */
+static void take_values(struct listing *l, struct node *n, const struct xsc_item *items)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < n->count; i++) {
+        struct node *child = &n->children[kept];
+
+        *child = n->children[i];
+        if (items[i].error == -ENOENT) {
+            free(child->path);
+            continue;
+        }
+        child->data = items[i].data;
+        child->len = items[i].len;
+        child->readable = items[i].error == 0;
+        if (!child->readable)
+            l->status =
+                tool_fail(l->x->name, "read %s: %s", child->path, strerror(-items[i].error));
+        kept++;
+    }
+    n->count = kept;
+}
+
+static bool is_lost(int error)
+{
+    return error == -ECONNRESET || error == -ENOTCONN;
+}
+
+/* Values of all children. */
+static int read_values(struct xsc_handle *h, struct listing *l, struct node *n)
 {
     struct xsc_item *items = calloc(n->count > 0 ? n->count : 1, sizeof *items);
+    int r;
 
     if (items == NULL)
         return -ENOMEM;
     for (size_t i = 0; i < n->count; i++)
         items[i].path = n->children[i].path;
-    (void)xsc_read_many(h, items, n->count); /* each item has its own error */
-    for (size_t i = 0; i < n->count; i++) {
-        n->children[i].data = items[i].data;
-        n->children[i].len = items[i].len;
-        n->children[i].readable = items[i].error == 0;
-    }
+    r = xsc_read_many(h, items, n->count);
+    if (is_lost(r))
+        for (size_t i = 0; i < n->count; i++)
+            free(items[i].data);
+    else
+        take_values(l, n, items); /* each item has its own error */
     free(items);
+    return is_lost(r) ? r : 0;
+}
+
+static int name_children(struct node *n, char **names, size_t count)
+{
+    n->children = calloc(count > 0 ? count : 1, sizeof *n->children);
+    if (n->children == NULL)
+        return -ENOMEM;
+    for (size_t i = 0; i < count; i++) {
+        n->children[i].path = below(n->path, names[i]);
+        if (n->children[i].path == NULL)
+            return -ENOMEM;
+        n->count = i + 1;
+    }
     return 0;
 }
 
-static int read_children(struct xsc_handle *h, struct node *n, bool perms)
+static int read_children(struct xsc_handle *h, struct listing *l, struct node *n)
 {
     char **names;
     size_t count;
-    int r = xsc_directory(h, n->path, &names, &count);
+    int r = n->readable ? xsc_directory(h, n->path, &names, &count) : -EACCES;
 
-    if (r == -ENOENT || r == -EACCES)
-        return 0; /* gone meanwhile, or not for us */
+    if (r == -ENOENT || !n->readable)
+        return 0; /* gone meanwhile, or not for us, which has been said */
+    if (r < 0 && !is_lost(r)) {
+        l->status = tool_fail(l->x->name, "%s", xsc_handle_why(h));
+        return 0;
+    }
     if (r < 0)
         return r;
-    n->children = calloc(count > 0 ? count : 1, sizeof *n->children);
-    r = n->children == NULL ? -ENOMEM : 0;
-    for (size_t i = 0; r == 0 && i < count; i++) {
-        n->children[i].path = below(n->path, names[i]);
-        r = n->children[i].path == NULL ? -ENOMEM : 0;
-        n->count = i + 1;
-    }
+    r = name_children(n, names, count);
     free(names);
     if (r == 0)
-        r = read_values(h, n);
+        r = read_values(h, l, n);
     for (size_t i = 0; r == 0 && i < n->count; i++) {
-        if (perms)
+        if (l->x->perms)
             n->children[i].perms = xs_perms_text(h, n->children[i].path);
-        r = read_children(h, &n->children[i], perms);
+        r = read_children(h, l, &n->children[i]);
     }
     return r;
 }
@@ -139,27 +188,22 @@ static json_object *to_json(const struct node *n)
 
 /* --- the command --- */
 
-struct listing {
-    struct xs *x;
-    struct node root;
-};
-
 static int read_tree(struct xsc_handle *h, void *arg)
 {
     struct listing *l = arg;
     int r = xsc_read(h, l->root.path, &l->root.data, &l->root.len);
 
-    if (r == -ENOENT)
-        return r;
     l->root.readable = r == 0;
+    if (r < 0)
+        return r;
     if (l->x->perms)
         l->root.perms = xs_perms_text(h, l->root.path);
-    return read_children(h, &l->root, l->x->perms);
+    return read_children(h, l, &l->root);
 }
 
 int xs_ls(struct xs *x)
 {
-    struct listing l = {.x = x};
+    struct listing l = {.x = x, .status = EXIT_OK};
     int r;
 
     if (x->count > 1)
@@ -175,5 +219,5 @@ int xs_ls(struct xs *x)
     else if (r == EXIT_OK)
         print_tree(&l.root, 0);
     free_node(&l.root);
-    return r;
+    return r == EXIT_OK ? l.status : r;
 }

@@ -133,3 +133,18 @@ setup() {
   [ "$(grep -c '^status 1$' <<<"$output")" -eq 6 ]
   [ "$(grep -c 'cannot write to standard output' <<<"$stderr")" -eq 6 ]
 }
+
+@test "$XENSTORED: ls shows the rest when a node can't be read, and names it" {
+  export ASAN_OPTIONS=verify_asan_link_order=0:${ASAN_OPTIONS:-}
+  run --separate-stderr "$VBDKIT" hyperless run --xenstored "$XENSTORED" -- sh -c '
+    for node in /t /t/a /t/b /t/b/secret /t/b/secret/c /t/d; do "$VBDKIT" xs write $node 1; done
+    for node in /t /t/a /t/b /t/d; do "$VBDKIT" xs perms $node r0; done
+    "$VBDKIT" hyperless exec --domid 6 -- "$VBDKIT" xs ls /t; echo "status $?"'
+  echo "$output" "$stderr"
+  [ "${lines[0]}" = 'a = "1"' ]
+  [ "${lines[2]}" = ' secret = "" (not readable)' ]
+  [ "${lines[3]}" = 'd = "1"' ]
+  [ "${lines[4]}" = "status 1" ]
+  [ "$(grep -c 'vbdkit xs ls: ' <<<"$stderr")" -eq 1 ]
+  [[ "$stderr" == *"vbdkit xs ls: read /t/b/secret: Permission denied"* ]]
+}
