@@ -1,33 +1,89 @@
 /* xs_watch.c - "vbdkit xs watch" prints what changes; "vbdkit xs wait" waits until a node has a
  * value, is there, or is gone. */
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "vbdkit/xs.h"
 
-enum { EVENTS = 1024 };
-
 /* --- watch --- */
 
-static void print_event(const struct xs *x, const struct xsc_event *e)
+/* Driven as by an event loop, so that the time holds also for a server that does not answer. */
+struct watching {
+    const struct xs *x;
+    long printed;
+    bool over;
+    int status;
+};
+
+struct watched {
+    struct watching *all;
+    const char *path;
+    struct xsc_watch *watch;
+};
+
+static void end_watching(struct watching *all, int status)
+{
+    if (!all->over)
+        all->status = status;
+    all->over = true;
+}
+
+static void print_event(const struct xs *x, const char *path)
 {
     json_object *object;
 
     if (!x->json) {
-        (void)puts(e->rescan ? "(events were missed: read everything again)" : e->path);
-    } else {
-        object = json_object_new_object();
-        if (e->rescan)
-            (void)json_object_object_add(object, "rescan", json_object_new_boolean(true));
-        else
-            (void)json_object_object_add(object, "path", json_object_new_string(e->path));
-        (void)puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN |
-                                                              JSON_C_TO_STRING_NOSLASHESCAPE));
-        (void)json_object_put(object);
+        (void)puts(path);
+        return;
     }
-    (void)fflush(stdout);
+    object = json_object_new_object();
+    (void)json_object_object_add(object, "path", json_object_new_string(path));
+    (void)puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN |
+                                                          JSON_C_TO_STRING_NOSLASHESCAPE));
+    (void)json_object_put(object);
+}
+
+static void fired(void *ctx, const char *path)
+{
+    const struct watched *w = ctx;
+    struct watching *all = w->all;
+
+    if (all->over || path == NULL) /* NULL: only after a resumption, and here is none */
+        return;
+    print_event(all->x, path);
+    if (fflush(stdout) != 0)
+        end_watching(all, EXIT_FAILED); /* xs.c says it */
+    if (++all->printed == all->x->events)
+        end_watching(all, EXIT_OK);
+}
+
+static void fail_watch(const struct watched *w, const char *reason)
+{
+    if (!w->all->over)
+        end_watching(w->all, tool_fail(w->all->x->name, "watch %s: %s", w->path, reason));
+}
+
+/* The loss of the connection is told once, for all. */
+static void answered(void *ctx, const struct xsc_reply *reply)
+{
+    if (reply->error < 0 && reply->error != -ECONNRESET && reply->error != -ECANCELED)
+        fail_watch(ctx, reply->error_name[0] != '\0' ? reply->error_name : strerror(-reply->error));
+}
+
+static void add_watch(struct watched *w)
+{
+    struct xsc *session = xsc_client_session(w->all->x->client);
+    const char *reason = NULL;
+    int r = xsc_watch_add(session, w->path, fired, w,
+                          (struct xsc_completion){.done = answered, .ctx = w}, &w->watch);
+
+    if (r == -EINVAL)
+        (void)xsc_check_path(w->path, &reason);
+    if (r < 0)
+        fail_watch(w, reason != NULL ? reason : strerror(-r));
 }
 
 static long long now_ms(void)
@@ -48,41 +104,42 @@ static int ms_left(const struct xs *x, long long begin)
     return left > 0 ? (int)left : 0;
 }
 
-static int print_events(const struct xs *x, struct xsc_queue *q)
+/* Polls and prints until it is over. */
+static void watch_on(struct watching *all)
 {
+    struct xsc_client *client = all->x->client;
     long long begin = now_ms();
 
-    for (long n = 0; x->events == 0 || n < x->events; n++) {
-        struct xsc_event e;
-        int r = xsc_queue_next(q, ms_left(x, begin), &e);
+    while (!all->over) {
+        struct pollfd fd = {.fd = xsc_client_fd(client), .events = xsc_client_events(client)};
+        int ready = poll(&fd, 1, ms_left(all->x, begin));
 
-        if (r == -ETIMEDOUT)
-            return EXIT_NOT_CONNECTED;
-        if (r < 0)
-            return tool_fail(x->name, "%s", xsc_why(xsc_client_session(x->client)));
-        print_event(x, &e);
-        xsc_event_clear(&e);
+        if (xsc_client_process(client) < 0 && !all->over)
+            end_watching(all, tool_fail(all->x->name, "%s", xsc_why(xsc_client_session(client))));
+        else if (ready == 0)
+            end_watching(all, EXIT_NOT_CONNECTED);
     }
-    return EXIT_OK;
 }
 
 int xs_watch(struct xs *x)
 {
-    struct vbd_error why = {""};
-    struct xsc_queue *q;
-    int r = EXIT_OK;
+    struct watching all = {.x = x};
+    struct watched *w = calloc((size_t)x->count + 1, sizeof *w);
 
-    if (x->count == 0)
-        return xs_wrong(x, "no path to watch");
-    if (xsc_queue_new(x->client, EVENTS, &q) < 0)
-        return tool_fail(x->name, "%s", strerror(ENOMEM));
-    for (int i = 0; r == EXIT_OK && i < x->count; i++)
-        if (xsc_watch(q, x->arguments[i], x->arguments[i], &why) < 0)
-            r = tool_fail(x->name, "%s", why.text);
-    if (r == EXIT_OK)
-        r = print_events(x, q);
-    (void)xsc_queue_free(q);
-    return r;
+    if (x->count == 0 || w == NULL) {
+        free(w);
+        return x->count == 0 ? xs_wrong(x, "no path to watch")
+                             : tool_fail(x->name, "%s", strerror(ENOMEM));
+    }
+    for (int i = 0; i < x->count && !all.over; i++) {
+        w[i] = (struct watched){.all = &all, .path = x->arguments[i]};
+        add_watch(&w[i]);
+    }
+    watch_on(&all);
+    for (int i = 0; i < x->count; i++)
+        xsc_watch_remove(w[i].watch);
+    free(w);
+    return all.status;
 }
 
 /* --- wait --- */

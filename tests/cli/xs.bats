@@ -9,6 +9,12 @@ $1"
   echo "$stderr"
 }
 
+fake() { # HOW COMMAND...: the same for one command and a server that answers nothing, or the wrong thing
+  run --separate-stderr timeout 60 "$BATS_TEST_DIRNAME/../support/fake-xenstored" "$@"
+  echo "$output"
+  echo "$stderr"
+}
+
 setup() {
   export VBDKIT
   cd "$BATS_TEST_TMPDIR"
@@ -147,4 +153,12 @@ setup() {
   [ "${lines[4]}" = "status 1" ]
   [ "$(grep -c 'vbdkit xs ls: ' <<<"$stderr")" -eq 1 ]
   [[ "$stderr" == *"vbdkit xs ls: read /t/b/secret: Permission denied"* ]]
+}
+
+@test "$XENSTORED: the time of wait and watch is over though the server does not answer" {
+  for command in "wait /a" "wait --gone /a" "watch /a" "watch --count 2 /a /b"; do
+    # shellcheck disable=SC2086 # words
+    fake hang "$VBDKIT" xs ${command%% *} --timeout 0.2 ${command#* }
+    [ "$status" -eq 3 ]
+  done
 }
