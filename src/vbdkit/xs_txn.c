@@ -43,8 +43,10 @@ static int run_read(struct script *s, struct xsc_handle *h, const struct line *l
 
 static int run_write(struct script *s, struct xsc_handle *h, const struct line *l)
 {
+    const char *value = l->words[2] != NULL ? l->words[2] : "";
+
     (void)s;
-    return xsc_write(h, l->words[1], l->words[2], strlen(l->words[2]));
+    return xsc_write(h, l->words[1], value, strlen(value));
 }
 
 static int run_rm(struct script *s, struct xsc_handle *h, const struct line *l)
@@ -86,7 +88,7 @@ static const struct {
     int least, most; /* words */
     int (*run)(struct script *s, struct xsc_handle *h, const struct line *l);
 } operations[] = {{"read", 2, 2, run_read},
-                  {"write", 3, 3, run_write},
+                  {"write", 2, 3, run_write},
                   {"rm", 2, 2, run_rm},
                   {"mkdir", 2, 2, run_mkdir},
                   {"require", 2, 3, run_require}};
@@ -137,7 +139,7 @@ static int add_line(struct script *s, struct line ***last, char *text, int numbe
     if (!is_known(l, split(l)))
         return tool_fail(
             s->x->name,
-            "line %d: \"%s\": one of read PATH, write PATH VALUE, rm PATH, mkdir PATH, "
+            "line %d: \"%s\": one of read PATH, write PATH [VALUE], rm PATH, mkdir PATH, "
             "require PATH [VALUE]",
             number, text);
     return EXIT_OK;

@@ -162,3 +162,8 @@ setup() {
     [ "$status" -eq 3 ]
   done
 }
+
+@test "$XENSTORED: a script writes empty values" {
+  xs 'printf "write /e\nwrite /f \nread /e\n" | xs txn; xs ls --flat / | grep -c "^/[ef] = \"\"$"'
+  [ "${lines[-1]}" = 2 ]
+}
