@@ -22,6 +22,7 @@ struct script {
     char *output; /* of the last try: printed when it has been committed */
     size_t output_len;
     FILE *to;
+    bool to_commit; /* every line was done: what fails now is the commit */
     struct vbd_error why;
 };
 
@@ -121,12 +122,14 @@ static bool is_known(const struct line *l, int words)
     return false;
 }
 
-static int add_line(struct script *s, struct line ***last, char *text, int number)
+static int add_line(struct script *s, struct line ***last, char *text, size_t len, int number)
 {
-    size_t len = strcspn(text, "\n");
     struct line *l;
 
-    text[len] = '\0';
+    if (len > 0 && text[len - 1] == '\n')
+        text[--len] = '\0';
+    if (strlen(text) != len)
+        return tool_fail(s->x->name, "line %d: a NUL byte, which a script can't write", number);
     if (len == 0 || text[0] == '#')
         return EXIT_OK;
     l = calloc(1, sizeof *l + len + 1);
@@ -150,10 +153,13 @@ static int read_script(struct script *s, FILE *from)
     struct line **last = &s->first;
     char *text = NULL;
     size_t size = 0;
+    ssize_t len;
     int r = EXIT_OK;
 
-    for (int number = 1; r == EXIT_OK && getline(&text, &size, from) >= 0; number++)
-        r = add_line(s, &last, text, number);
+    for (int number = 1; r == EXIT_OK && (len = getline(&text, &size, from)) >= 0; number++)
+        r = add_line(s, &last, text, (size_t)len, number);
+    if (r == EXIT_OK && !feof(from))
+        r = tool_fail(s->x->name, "cannot read the script: %s", strerror(errno));
     free(text);
     return r;
 }
@@ -181,13 +187,28 @@ static int run_script(struct xsc_handle *h, void *arg)
 
     free(s->output);
     s->output = NULL;
+    s->to_commit = false;
     s->to = open_memstream(&s->output, &s->output_len);
     if (s->to == NULL)
         return -ENOMEM;
     for (const struct line *l = s->first; r == 0 && l != NULL; l = l->next)
         r = run_line(s, h, l);
-    (void)fclose(s->to);
+    if (fclose(s->to) != 0 && r == 0)
+        r = -ENOMEM; /* what was read could not be kept */
+    s->to_commit = r == 0;
     return r;
+}
+
+/* A commit that was not answered may have been made or not. */
+static int fail_script(const struct script *s, int error, const char *why)
+{
+    bool unknown = s->to_commit && (error == -ECONNRESET || error == -ENOTCONN);
+
+    if (why[0] == '\0')
+        why = strerror(-error);
+    return tool_fail(s->x->name, "%s: %s%s",
+                     unknown ? "whether anything was changed is unknown" : "nothing was changed",
+                     s->to_commit ? "the commit failed: " : "", why);
 }
 
 static int run(struct script *s)
@@ -199,8 +220,7 @@ static int run(struct script *s)
         (void)fwrite(s->output, 1, s->output_len, stdout);
         return EXIT_OK;
     }
-    return tool_fail(s->x->name, "nothing was changed: %s",
-                     s->why.text[0] != '\0' ? s->why.text : why.text);
+    return fail_script(s, r, s->why.text[0] != '\0' ? s->why.text : why.text);
 }
 
 int xs_txn(struct xs *x)

@@ -113,22 +113,22 @@ setup() {
   [[ "$stderr" == *"rm /none/deep: ENOENT"* ]]
 }
 
-@test "$XENSTORED: wrong arguments are told and exit with 2" {
-  xs 'for command in "ls a b" "wait" "wait a b c" "watch" "txn a b" "read" "rm" "mkdir" "perms" "write a" \
-      "write --raw" "write --raw a b" "control" "watch --count 0 /a" "wait --timeout x /a"; do
-      xs $command </dev/null >/dev/null; echo "$command: $?"
-    done'
-  [ "$(grep -c ': 2$' <<<"$output")" -eq 15 ]
+@test "$XENSTORED: what can't be read whole is not written" {
+  xs 'xs write /v before
+    xs write --raw /v </; echo "status $?"
+    head -c 4094 /dev/zero | xs write --raw /v; echo "status $?"; xs read /v
+    head -c 2000 /dev/zero | xs write --raw /v; echo "status $?"
+    printf "write /v a\\0b\n" | xs txn; echo "status $?"; xs txn /; echo "status $?"'
+  [ "${lines[*]}" = "status 1 status 1 before status 0 status 1 status 1" ]
+  [[ "$stderr" == *"cannot read standard input: Is a directory"* ]]
+  [[ "$stderr" == *"write /v: the value is too long: with this path, 4093 bytes"* ]]
+  [[ "$stderr" == *"line 1: a NUL byte"* ]]
+  [[ "$stderr" == *"cannot read the script: Is a directory"* ]]
 }
 
-@test "$XENSTORED: what is no permission is named, and does not wrap" {
-  xs 'xs write /p x
-    for bad in garbage n18446744073709551620 n4294967296 n-1 "n 4"; do xs perms /p "$bad"; echo "status $?"; done
-    xs perms /p'
-  [ "$(grep -c '^status 1$' <<<"$output")" -eq 5 ]
-  [ "${lines[-1]}" = n0 ]
-  [[ "$stderr" == *'"garbage" is no permission: one of n, r, w and b'* ]]
-  [[ "$stderr" == *'"n18446744073709551620" is no permission'* ]]
+@test "$XENSTORED: a script writes empty values" {
+  xs 'printf "write /e\nwrite /f \nread /e\n" | xs txn; xs ls --flat / | grep -c "^/[ef] = \"\"$"'
+  [ "${lines[-1]}" = 2 ]
 }
 
 @test "$XENSTORED: output that can't be written is an error" {
@@ -155,6 +155,24 @@ setup() {
   [[ "$stderr" == *"vbdkit xs ls: read /t/b/secret: Permission denied"* ]]
 }
 
+@test "$XENSTORED: what is no permission is named, and does not wrap" {
+  xs 'xs write /p x
+    for bad in garbage n18446744073709551620 n4294967296 n-1 "n 4"; do xs perms /p "$bad"; echo "status $?"; done
+    xs perms /p'
+  [ "$(grep -c '^status 1$' <<<"$output")" -eq 5 ]
+  [ "${lines[-1]}" = n0 ]
+  [[ "$stderr" == *'"garbage" is no permission: one of n, r, w and b'* ]]
+  [[ "$stderr" == *'"n18446744073709551620" is no permission'* ]]
+}
+
+@test "$XENSTORED: wrong arguments are told and exit with 2" {
+  xs 'for command in "ls a b" "wait" "wait a b c" "watch" "txn a b" "read" "rm" "mkdir" "perms" "write a" \
+      "write --raw" "write --raw a b" "control" "watch --count 0 /a" "wait --timeout x /a"; do
+      xs $command </dev/null >/dev/null; echo "$command: $?"
+    done'
+  [ "$(grep -c ': 2$' <<<"$output")" -eq 15 ]
+}
+
 @test "$XENSTORED: the time of wait and watch is over though the server does not answer" {
   for command in "wait /a" "wait --gone /a" "watch /a" "watch --count 2 /a /b"; do
     # shellcheck disable=SC2086 # words
@@ -163,7 +181,12 @@ setup() {
   done
 }
 
-@test "$XENSTORED: a script writes empty values" {
-  xs 'printf "write /e\nwrite /f \nread /e\n" | xs txn; xs ls --flat / | grep -c "^/[ef] = \"\"$"'
-  [ "${lines[-1]}" = 2 ]
+@test "$XENSTORED: a commit that fails is named, with the reason and what is known" {
+  echo "write /a 1" >script
+  fake refuse "$VBDKIT" xs txn script
+  [ "$status" -eq 1 ]
+  [[ "$stderr" == *"nothing was changed: the commit failed: transaction end"*"ENOSPC" ]]
+  fake drop "$VBDKIT" xs txn script
+  [ "$status" -eq 1 ]
+  [[ "$stderr" == *"whether anything was changed is unknown: the commit failed: transaction end"*"reset by peer" ]]
 }
