@@ -76,12 +76,23 @@ void xs_print_json(json_object *document)
     (void)json_object_put(document);
 }
 
+int xs_open(struct xs *x)
+{
+    struct vbd_error why = {""};
+
+    return xsc_client_open(x->xenstore, &x->client, &why) < 0 ? tool_fail(x->name, "%s", why.text)
+                                                              : EXIT_OK;
+}
+
 int xs_run(struct xs *x, bool transaction, xsc_handle_fn *fn, void *arg)
 {
     struct vbd_error why = {""};
-    int r = transaction ? xsc_transaction(x->client, fn, arg, &why)
-                        : xsc_immediate(x->client, fn, arg, &why);
+    int r = xs_open(x);
 
+    if (r != EXIT_OK)
+        return r;
+    r = transaction ? xsc_transaction(x->client, fn, arg, &why)
+                    : xsc_immediate(x->client, fn, arg, &why);
     if (r == 0)
         return EXIT_OK;
     return tool_fail(x->name, "%s", why.text[0] != '\0' ? why.text : strerror(-r));
@@ -406,13 +417,10 @@ static int finish_output(const struct xs *x, int status)
 
 static int run_part(struct xs *x, int (*run)(struct xs *x), int argc, char **argv)
 {
-    struct vbd_error why = {""};
     int r = parse(x, argc, argv);
 
     if (r != EXIT_OK)
         return r;
-    if (xsc_client_open(x->xenstore, &x->client, &why) < 0)
-        return tool_fail(x->name, "%s", why.text);
     r = run(x);
     x->client = xsc_client_close(x->client);
     return finish_output(x, r);

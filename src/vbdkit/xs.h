@@ -25,6 +25,8 @@ int xs_watch(struct xs *x);
 int xs_wait(struct xs *x);
 int xs_txn(struct xs *x);
 
+/* Connects, once the arguments are known to be right. Exit status. */
+int xs_open(struct xs *x);
 /* The arguments are wrong: says so. Exit status. */
 int xs_wrong(const struct xs *x, const char *sentence);
 /* Runs fn as xsc_immediate or xsc_transaction does; prints what failed. Exit status. */

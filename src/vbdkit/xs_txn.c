@@ -214,8 +214,11 @@ static int fail_script(const struct script *s, int error, const char *why)
 static int run(struct script *s)
 {
     struct vbd_error why = {""};
-    int r = xsc_transaction(s->x->client, run_script, s, &why);
+    int r = xs_open(s->x);
 
+    if (r != EXIT_OK)
+        return r;
+    r = xsc_transaction(s->x->client, run_script, s, &why);
     if (r == 0) {
         (void)fwrite(s->output, 1, s->output_len, stdout);
         return EXIT_OK;

@@ -121,16 +121,10 @@ static void watch_on(struct watching *all)
     }
 }
 
-int xs_watch(struct xs *x)
+static int watch_all(struct xs *x, struct watched *w)
 {
     struct watching all = {.x = x};
-    struct watched *w = calloc((size_t)x->count + 1, sizeof *w);
 
-    if (x->count == 0 || w == NULL) {
-        free(w);
-        return x->count == 0 ? xs_wrong(x, "no path to watch")
-                             : tool_fail(x->name, "%s", strerror(ENOMEM));
-    }
     for (int i = 0; i < x->count && !all.over; i++) {
         w[i] = (struct watched){.all = &all, .path = x->arguments[i]};
         add_watch(&w[i]);
@@ -138,8 +132,23 @@ int xs_watch(struct xs *x)
     watch_on(&all);
     for (int i = 0; i < x->count; i++)
         xsc_watch_remove(w[i].watch);
-    free(w);
     return all.status;
+}
+
+int xs_watch(struct xs *x)
+{
+    struct watched *w;
+    int r;
+
+    if (x->count == 0)
+        return xs_wrong(x, "no path to watch");
+    r = xs_open(x);
+    if (r != EXIT_OK)
+        return r;
+    w = calloc((size_t)x->count, sizeof *w);
+    r = w == NULL ? tool_fail(x->name, "%s", strerror(ENOMEM)) : watch_all(x, w);
+    free(w);
+    return r;
 }
 
 /* --- wait --- */
@@ -169,6 +178,9 @@ int xs_wait(struct xs *x)
 
     if (x->count < 1 || x->count > 2 || (x->gone && x->count > 1))
         return xs_wrong(x, "one path, and maybe one value, to wait for");
+    r = xs_open(x);
+    if (r != EXIT_OK)
+        return r;
     r = xsc_wait(x->client, x->timeout_ms, as_wanted, x, &why);
     if (r == 0)
         return EXIT_OK;

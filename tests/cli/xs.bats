@@ -169,8 +169,12 @@ setup() {
   xs 'for command in "ls a b" "wait" "wait a b c" "watch" "txn a b" "read" "rm" "mkdir" "perms" "write a" \
       "write --raw" "write --raw a b" "control" "watch --count 0 /a" "wait --timeout x /a"; do
       xs $command </dev/null >/dev/null; echo "$command: $?"
-    done'
-  [ "$(grep -c ': 2$' <<<"$output")" -eq 15 ]
+      (XENSTORED_PATH=/none; xs $command </dev/null >/dev/null); echo "$command, without xenstored: $?"
+    done; XENSTORED_PATH=/none; echo "rm /a" >script
+    for command in "read /a" "ls" "wait /a" "watch /a" "txn script"; do xs $command; echo "$?"; done'
+  [ "$(grep -c ': 2$' <<<"$output")" -eq 30 ]
+  [ "$(grep -c '^1$' <<<"$output")" -eq 5 ]
+  [ "$(grep -c 'no xenstore found: /none' <<<"$stderr")" -eq 5 ]
 }
 
 @test "$XENSTORED: the time of wait and watch is over though the server does not answer" {
