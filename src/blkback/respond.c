@@ -13,10 +13,12 @@ static void measure(struct vbd_queue *q, const struct vbd_slot *slot)
     vbd_bump(&ranges[vbd_histogram_range(ns)], 1);
 }
 
+/* An indirect request is answered with what it did: Linux' blkfront takes anything else for a fault
+ * of the backend, and stops for good. */
 static void answer(struct vbd_queue *q, struct vbd_slot *slot)
 {
     struct vbd_response response = {
-        .id = slot->request.id, .operation = slot->request.operation, .status = slot->status};
+        .id = slot->request.id, .operation = slot->request.effect, .status = slot->status};
 
     vbd_list_remove(&slot->link);
     vbd_ring_answer(&q->ring, &response);
