@@ -49,9 +49,9 @@ static struct hand_indirect indirect(struct world *w, uint8_t inner, uint64_t id
 /* The answer names the inner operation: Linux' blkfront wants it so. */
 static void expect_inner(struct world *w, const struct hand_indirect *r)
 {
-    const char *response = sim_page(w->sim, RING_PAGE) + 64 +
-                           (size_t)(w->front.rsp_cons % w->front.size) *
-                               (w->front.layout == HAND_X86_64 ? 112 : 108);
+    const char *response =
+        sim_page(w->sim, RING_PAGE) + 64 +
+        (size_t)(w->front.rsp_cons % w->front.size) * (w->front.layout == HAND_X86_64 ? 112 : 108);
 
     assert_int_equal(response[8], r->inner);
 }
