@@ -14,7 +14,7 @@ extern "C" {
 
 struct vbd_queue;
 
-/* Hands the queue its storage channel, opened on this thread. */
+/* Hands the queue its storage channel, opened on this thread; a queue that was stopped goes on. */
 VBD_API void vbd_queue_begin(struct vbd_queue *q, struct vbd_channel *channel);
 /* One pass: takes what the ring holds, fetches written data, submits, answers what has completed.
  * To be called after each event of the guest and after storage completions were delivered, with the

@@ -48,7 +48,8 @@ struct vbd_image {
 };
 
 /* Where storage comes from. `open` returns 0 and a storage that the device will close, or -errno
- * and the sentence for the toolstack. Control thread. */
+ * and the sentence for the toolstack; for a CD-ROM also 0 and NULL, when it has no medium. Control
+ * thread. */
 struct vbd_source {
     void *ctx;
     int (*open)(void *ctx, const struct vbd_image *image, struct vbd_storage **ret,
@@ -113,7 +114,8 @@ VBD_API int vbd_back_run(const struct vbd_platform *platform, struct xsc *x,
  * `ended` may be called before this returns. */
 VBD_API void vbd_back_park(struct vbd_back *back);
 /* The image may have another size: looks, and tells the guest, which sees its disk grow or shrink.
- * The same happens when the toolstack writes "params" again. */
+ * The same happens when the toolstack writes "params" again; for a CD-ROM a new value is another
+ * medium, or none. */
 VBD_API void vbd_back_refresh(struct vbd_back *back);
 /* Frees a back that has ended. NULL is fine. */
 VBD_API void vbd_back_free(struct vbd_back *back);

@@ -108,6 +108,7 @@ void vbd_queue_free(struct vbd_queue *q)
 void vbd_queue_begin(struct vbd_queue *q, struct vbd_channel *channel)
 {
     q->storage = channel;
+    q->stopping = false;
 }
 
 void vbd_queue_end(struct vbd_queue *q)

@@ -41,8 +41,8 @@ _Static_assert(sizeof(struct vbd_segment) == 8, "blkif_request_segment");
 
 /* A request as copied: nothing in it has been checked. */
 struct vbd_request {
-    uint8_t operation;      /* as sent */
-    uint8_t effect;         /* the operation to carry out, and echoed: of an indirect one the inner */
+    uint8_t operation; /* as sent */
+    uint8_t effect;    /* the operation to carry out, and echoed: of an indirect one the inner */
     uint16_t segment_count; /* direct or indirect */
     uint16_t handle;
     uint64_t id; /* the front's own, echoed */

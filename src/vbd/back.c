@@ -78,7 +78,9 @@ static void close_storage(struct vbd_back *b)
 {
     if (b->storage != NULL)
         b->storage->ops->close(b->storage);
-    b->storage = NULL;
+    if (b->next_storage != NULL)
+        b->next_storage->ops->close(b->next_storage);
+    b->storage = b->next_storage = NULL;
 }
 
 static void removed(void *ctx, int error, const char *why)
@@ -187,7 +189,7 @@ static void look(struct vbd_back *b)
     } else if (b->run_over)
         vbd_back_run_over(b);
     else if (b->refresh && b->storage != NULL)
-        vbd_back_look_at_size(b);
+        vbd_back_look_at_image(b);
     else
         read_states(b);
 }
@@ -354,6 +356,7 @@ void vbd_back_free(struct vbd_back *b)
         return;
     give_up_watches(b);
     xsc_batch_free(b->batch);
+    vbd_free(b->platform->allocator, b->params);
     vbd_free(b->platform->allocator, b);
 }
 

@@ -23,6 +23,7 @@ enum vbd_leaving {
     VBD_LEAVING_NOT,
     VBD_LEAVING_CLOSE,   /* the front closes: publish Closing */
     VBD_LEAVING_BROKEN,  /* a run ended by itself: say why and close the connection */
+    VBD_LEAVING_MEDIUM,  /* not really: the runs end, to begin again on another storage */
     VBD_LEAVING_PARK,    /* this daemon goes: mark the ring as whole */
     VBD_LEAVING_REMOVED, /* the device is gone */
     VBD_LEAVING_LOST     /* xenstore is gone */
@@ -71,11 +72,12 @@ struct vbd_back {
     struct xsc_watch *back_watch, *front_watch, *guest_watch, *params_watch;
     struct xsc_batch *batch; /* of the step under way, or NULL */
 
-    struct vbd_back_options usual;   /* the daemon's */
-    struct vbd_back_options options; /* and over them the device's */
-    struct vbd_storage *storage;
-    struct vbd_disk_limits disk; /* what is offered; requests are judged by it */
-    bool read_only, cdrom, removable;
+    struct vbd_back_options usual;              /* the daemon's */
+    struct vbd_back_options options;            /* and over them the device's */
+    struct vbd_storage *storage, *next_storage; /* next: while a medium is changed */
+    char *params;                               /* what names it */
+    struct vbd_disk_limits disk;                /* what is offered; requests are judged by it */
+    bool asked_read_only, read_only, cdrom, removable;
     bool discard; /* the toolstack has nothing against it */
 
     /* While connected. */
@@ -113,8 +115,17 @@ void vbd_back_log(struct vbd_back *b, enum vbd_log_level level, ...) __attribute
 
 /* back_open.c: reads the toolstack's keys and opens the storage, then offers or adopts. */
 void vbd_back_open(struct vbd_back *b);
-/* back_open.c: looks at the storage's size again, and publishes it when it has changed. */
-void vbd_back_look_at_size(struct vbd_back *b);
+/* back_open.c: what is offered, from the storage and what was asked for. */
+void vbd_back_describe(struct vbd_back *b);
+void vbd_back_keep_params(struct vbd_back *b, const char *params);
+
+/* no_medium.c */
+extern struct vbd_storage vbd_no_medium;
+
+/* back_medium.c: looks at the image again: its size, or which medium it is. */
+void vbd_back_look_at_image(struct vbd_back *b);
+/* back_medium.c: the runs have ended: the next storage takes the place of the old one. */
+void vbd_back_medium_out(struct vbd_back *b);
 
 /* back_publish.c */
 void vbd_back_offer_keys(struct vbd_back *b);
@@ -135,6 +146,8 @@ void vbd_back_clean_error(struct vbd_back *b);
 
 /* back_connect.c */
 void vbd_back_connect(struct vbd_back *b);
+/* Starts a run for each queue, on b->storage. On failure those started go on. */
+int vbd_back_start_runs(struct vbd_back *b, struct vbd_text *why);
 /* Ends the run; when it has ended, the ring is given back and what `why` says comes next. */
 void vbd_back_disconnect(struct vbd_back *b, enum vbd_leaving why);
 /* A run ended by itself: gives all rings back and closes the connection. */

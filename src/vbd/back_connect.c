@@ -43,11 +43,16 @@ static void left(struct vbd_back *b)
 {
     enum vbd_leaving why = b->leaving;
 
-    release(b);
     b->leaving = VBD_LEAVING_NOT;
     b->run_over = false;
+    if (why == VBD_LEAVING_MEDIUM) {
+        vbd_back_medium_out(b);
+        return;
+    }
+    release(b);
     switch (why) {
     case VBD_LEAVING_NOT:
+    case VBD_LEAVING_MEDIUM:
         break;
     case VBD_LEAVING_CLOSE:
         b->phase = VBD_PHASE_CLOSING;
@@ -184,7 +189,7 @@ static int take_all(struct vbd_back *b, struct vbd_text *why)
     return r;
 }
 
-static int start_all(struct vbd_back *b, struct vbd_text *why)
+int vbd_back_start_runs(struct vbd_back *b, struct vbd_text *why)
 {
     int r = 0;
 
@@ -204,7 +209,7 @@ static void connect_rings(struct vbd_back *b)
         vbd_back_refuse(b, sentence);
         return;
     }
-    if (start_all(b, &why) < 0) {
+    if (vbd_back_start_runs(b, &why) < 0) {
         b->run_end = VBD_RUN_FAILED;
         vbd_back_disconnect(b, VBD_LEAVING_BROKEN);
         return;

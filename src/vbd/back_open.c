@@ -1,7 +1,9 @@
 /* back_open.c - the first step of a back's life: what the toolstack wrote, and the storage it
  * names. Called by back.c; the only file that calls the source. */
 #include <errno.h>
+#include <string.h>
 
+#include "base/memory.h"
 #include "base/text.h"
 #include "vbd/back.h"
 
@@ -97,13 +99,13 @@ static void storage_opened(struct vbd_back *b, bool lost)
 }
 
 /* What the guest may do with the disk, from what the storage can and what was asked for. */
-static void describe(struct vbd_back *b)
+void vbd_back_describe(struct vbd_back *b)
 {
     const struct vbd_storage_info *info = &b->storage->info;
     const struct vbd_back_options *o = &b->options;
     uint32_t block = o->sector_size > info->logical_sector ? o->sector_size : info->logical_sector;
 
-    b->read_only = b->read_only || info->read_only;
+    b->read_only = b->asked_read_only || info->read_only;
     b->disk = (struct vbd_disk_limits){
         .sectors = (info->bytes - info->bytes % block) / VBD_SECTOR,
         .read_only = b->read_only,
@@ -123,7 +125,7 @@ static void take_wishes(struct vbd_back *b, const struct xsc_batch *keys)
     b->cdrom = type != NULL && vbd_str_eq(type, "cdrom");
     b->removable = removable != NULL && vbd_str_eq(removable, "1");
     b->discard = discard == NULL || !vbd_str_eq(discard, "0");
-    b->read_only = b->cdrom || wants_read_only(xsc_batch_string(keys, KEY_MODE));
+    b->asked_read_only = b->cdrom || wants_read_only(xsc_batch_string(keys, KEY_MODE));
 }
 
 /* The device's own options over the daemon's. */
@@ -139,6 +141,17 @@ static int take_options(struct vbd_back *b, const struct xsc_batch *keys, struct
     return -EINVAL;
 }
 
+/* Without memory for it, the next value counts as another one. */
+void vbd_back_keep_params(struct vbd_back *b, const char *params)
+{
+    size_t size = vbd_str_len(params) + 1;
+
+    vbd_free(b->platform->allocator, b->params);
+    b->params = vbd_alloc(b->platform->allocator, size);
+    if (b->params != NULL)
+        memcpy(b->params, params, size);
+}
+
 static void open_storage(struct vbd_back *b, const struct xsc_batch *keys)
 {
     const struct vbd_source *source = &b->config.source;
@@ -149,17 +162,20 @@ static void open_storage(struct vbd_back *b, const struct xsc_batch *keys)
     int r = take_options(b, keys, &why);
 
     take_wishes(b, keys);
-    image.read_only = b->read_only;
+    image.read_only = b->asked_read_only;
     image.cdrom = b->cdrom;
     b->adopts = was_connected(b) && parked && !lost;
     if (r == 0)
         r = source->open(source->ctx, &image, &b->storage, &why);
+    if (r == 0 && b->storage == NULL)
+        b->storage = &vbd_no_medium;
+    vbd_back_keep_params(b, image.params);
     if (r < 0) {
         b->storage = NULL;
         vbd_back_fail(b, why.text, was_connected(b) && !b->adopts);
         return;
     }
-    describe(b);
+    vbd_back_describe(b);
     storage_opened(b, lost);
 }
 
@@ -184,21 +200,4 @@ void vbd_back_open(struct vbd_back *b)
 {
     b->refresh = false;
     vbd_back_read(b, b->back_path, key_names, KEYS, keys_read);
-}
-
-void vbd_back_look_at_size(struct vbd_back *b)
-{
-    uint64_t before = b->disk.sectors;
-
-    b->refresh = false;
-    if (b->storage->ops->refresh != NULL && b->storage->ops->refresh(b->storage) < 0)
-        vbd_back_log(b, VBD_LOG_WARNING, "cannot ask the image for its size", NULL);
-    describe(b);
-    if (b->disk.sectors == before) {
-        vbd_back_settle(b, true);
-        return;
-    }
-    for (unsigned i = 0; i < b->link_count; i++)
-        vbd_queue_resize(b->links[i].queue, b->disk.sectors);
-    vbd_back_publish_size(b);
 }

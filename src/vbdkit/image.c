@@ -1,5 +1,6 @@
 /* image.c - what the toolstack's "params" means: a path, maybe behind a prefix that named the old
- * tools' driver. Called by libvbd through the source; opens files and block devices only. */
+ * tools' driver. Called by libvbd through the source; opens files and block devices only. Nothing,
+ * for a CD-ROM, means that its drive is empty. */
 #include <string.h>
 
 #include "vbdkit/server.h"
@@ -28,8 +29,13 @@ const char *image_path(const char *params)
 static int open_image(void *ctx, const struct vbd_image *image, struct vbd_storage **ret,
                       struct vbd_error *why)
 {
+    const char *path = image_path(image->params);
+
     (void)ctx;
-    return vbd_file_open(image_path(image->params), image->read_only, ret, why);
+    *ret = NULL;
+    if (image->cdrom && path[0] == '\0')
+        return 0; /* no medium */
+    return vbd_file_open(path, image->read_only, ret, why);
 }
 
 const struct vbd_source image_source = {.open = open_image};

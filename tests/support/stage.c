@@ -311,6 +311,9 @@ static int open_image(void *ctx, const struct vbd_image *image, struct vbd_stora
                       struct vbd_error *why)
 {
     (void)ctx;
+    *ret = NULL;
+    if (image->cdrom && image->params[0] == '\0')
+        return 0; /* no medium */
     return vbd_file_open(image->params, image->read_only, ret, why);
 }
 
