@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <vbdkit/vbd_linux.h>
@@ -39,6 +40,21 @@ static void back_ended(void *ctx, struct vbd_back *back, enum vbd_back_end end)
     (void)end;
     vbd_back_free(back);
     *served = NULL;
+}
+
+/* Tells the back the time; the milliseconds until it wants to know it again, -1 when it does not.
+ */
+static int patience(struct vbd_back *back)
+{
+    struct timespec t;
+    uint64_t now, next;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    now = (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+    next = vbd_back_tick(back, now);
+    if (next == 0)
+        return -1;
+    return next > now ? (int)((next - now) / 1000000) + 1 : 0;
 }
 
 static int read_own_domid(struct xsc_handle *h, void *arg)
@@ -85,7 +101,7 @@ static void loop(struct xsc_client *client, struct vbd_linux *platform, struct v
             {.fd = parking ? -1 : signals, .events = POLLIN},
             {.fd = vbd_linux_fd(platform), .events = POLLIN}};
 
-        (void)poll(fds, 3, -1);
+        (void)poll(fds, 3, patience(*back));
         lost = xsc_client_process(client) < 0;
         vbd_linux_process(platform);
         if (*back != NULL && !parking && (lost || fds[1].revents != 0)) {

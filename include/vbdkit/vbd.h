@@ -76,6 +76,8 @@ enum vbd_back_end {
     X(persistent, "persistent", 0, 0, 65536, "grants kept mapped, for each queue; 0: copy always") \
     X(barrier, "barrier", 1, 0, 1, "offer write barriers")                                         \
     X(discard, "discard", 1, 0, 1, "offer discard where the image can")                            \
+    X(looks, "looks", 100, 10, 100000, "looks a second at the guest's xenstore nodes")             \
+    X(log_lines, "log-lines", 10, 1, 100000, "lines a second logged about the device")             \
     X(in_order, "in-order", 0, 0, 1, "answer in the order of requests, as OpenBSD needs")          \
     X(sector_size, "sector-size", 0, 0, 4096, "logical sector, 512 or 4096; 0: as the image")      \
     X(physical, "physical-sector-size", 0, 0, 65536, "physical sector; 0: as the image")
@@ -117,6 +119,11 @@ VBD_API void vbd_back_park(struct vbd_back *back);
  * The same happens when the toolstack writes "params" again; for a CD-ROM a new value is another
  * medium, or none. */
 VBD_API void vbd_back_refresh(struct vbd_back *back);
+/* Tells the time, in nanoseconds of a clock that never goes back; returns when it wants to be told
+ * again, 0: when something has happened. To be called before each wait of the loop. By this a guest
+ * that changes its nodes, or makes the log grow, without end is held back; a back that is never
+ * told the time has no such limits. */
+VBD_API uint64_t vbd_back_tick(struct vbd_back *back, uint64_t now);
 /* Frees a back that has ended. NULL is fine. */
 VBD_API void vbd_back_free(struct vbd_back *back);
 
@@ -129,6 +136,8 @@ struct vbd_back_stats {
     unsigned queues;              /* connected */
     struct vbd_counters counters; /* over all connections of this back */
     struct vbd_latency latency;   /* likewise */
+    uint64_t looks, looks_held;   /* at the guest's nodes, and those that had to wait */
+    uint64_t log_dropped;         /* lines */
 };
 VBD_API void vbd_back_stats(const struct vbd_back *back, struct vbd_back_stats *ret);
 

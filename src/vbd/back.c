@@ -8,7 +8,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 
-enum { FAILURES_MAX = 8 /* of xenstore in a row */ };
+enum { FAILURES_MAX = 8 /* of xenstore in a row */, TICKS = 10 /* a second */ };
 
 void vbd_back_log(struct vbd_back *b, enum vbd_log_level level, ...)
 {
@@ -20,6 +20,11 @@ void vbd_back_log(struct vbd_back *b, enum vbd_log_level level, ...)
 
     if (log->write == NULL)
         return;
+    if (b->lines_left == 0 && b->ticked_at != 0) {
+        b->log_dropped++;
+        return;
+    }
+    b->lines_left -= b->lines_left > 0;
     va_start(parts, level);
     while ((part = va_arg(parts, const char *)) != NULL)
         vbd_text_str(&t, part);
@@ -179,8 +184,23 @@ static void read_states(struct vbd_back *b)
     vbd_back_submit(b, looked);
 }
 
+/* Each look is a few requests to xenstore: a guest gets so many a second. */
+static bool must_wait(struct vbd_back *b)
+{
+    if (b->looks_left == 0 && b->ticked_at != 0) {
+        b->looks_held += !b->held;
+        b->held = true;
+        return true;
+    }
+    b->looks_left -= b->looks_left > 0;
+    b->looks++;
+    return false;
+}
+
 static void look(struct vbd_back *b)
 {
+    if (must_wait(b))
+        return;
     b->busy = true;
     b->again = false;
     if (b->refused) {
@@ -208,6 +228,37 @@ void vbd_back_wake(struct vbd_back *b)
     b->again = true;
     if (!b->busy)
         look(b);
+}
+
+static uint32_t refill(uint32_t left, uint32_t a_second)
+{
+    uint32_t more = left + (a_second + TICKS - 1) / TICKS;
+
+    return more < a_second ? more : a_second;
+}
+
+/* Whether a look that was held back is due. */
+static bool give_more(struct vbd_back *b, uint64_t now)
+{
+    bool held = b->held;
+
+    b->ticked_at = now;
+    b->looks_left = refill(b->looks_left, b->options.looks);
+    b->lines_left = refill(b->lines_left, b->options.log_lines);
+    b->held = false;
+    return held && !b->busy && !b->told;
+}
+
+uint64_t vbd_back_tick(struct vbd_back *b, uint64_t now)
+{
+    static const uint64_t tick = 1000000000u / TICKS;
+    bool due = b->ticked_at == 0 || now >= b->ticked_at + tick ? give_more(b, now) : false;
+    bool used = b->looks_left < b->options.looks || b->lines_left < b->options.log_lines;
+    uint64_t next = used ? b->ticked_at + tick : 0;
+
+    if (due)
+        look(b); /* may end the back */
+    return next;
 }
 
 static void state_changed(void *ctx, const char *path)
@@ -302,6 +353,9 @@ int vbd_back_run(const struct vbd_platform *platform, struct xsc *x,
     vbd_back_options_init(&b->usual);
     if (config->options != NULL)
         b->usual = *config->options;
+    b->options = b->usual;
+    b->looks_left = b->options.looks;
+    b->lines_left = b->options.log_lines;
     b->config.options = &b->usual;
     r = name_things(b, &config->id);
     if (r == 0)
@@ -368,7 +422,10 @@ void vbd_back_stats(const struct vbd_back *b, struct vbd_back_stats *ret)
                                    .read_only = b->read_only,
                                    .queues = b->link_count,
                                    .counters = b->ended_counters,
-                                   .latency = b->ended_latency};
+                                   .latency = b->ended_latency,
+                                   .looks = b->looks,
+                                   .looks_held = b->looks_held,
+                                   .log_dropped = b->log_dropped};
     if (b->storage != NULL) {
         ret->bytes = b->storage->info.bytes;
         ret->direct = b->storage->info.direct;

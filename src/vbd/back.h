@@ -59,6 +59,10 @@ struct vbd_back {
     unsigned failures;                /* of xenstore, one after the other */
     enum vbd_state front;             /* as last seen */
     bool busy, again;
+    bool held;                       /* a look waits for the next tick */
+    uint32_t looks_left, lines_left; /* until the limit is reached; time gives more */
+    uint64_t ticked_at;              /* 0: nobody tells the time, and there is no limit */
+    uint64_t looks, looks_held, log_dropped;
     bool has_looked;   /* the states were read once */
     bool park;         /* vbd_back_park was called */
     bool fresh;        /* no front was ever connected, as far as the states tell */

@@ -135,8 +135,16 @@ static int take_options(struct vbd_back *b, const struct xsc_batch *keys, struct
     struct vbd_error wrong;
 
     b->options = b->usual;
-    if (text == NULL || vbd_back_options_parse(text, &b->options, &wrong) == 0)
+    if (text == NULL)
         return 0;
+    if (vbd_back_options_parse(text, &b->options, &wrong) == 0) {
+        /* Never more than was left: a guest can have its device opened again and again. */
+        if (b->looks_left > b->options.looks)
+            b->looks_left = b->options.looks;
+        if (b->lines_left > b->options.log_lines)
+            b->lines_left = b->options.log_lines;
+        return 0;
+    }
     (void)vbd_text_join(why->text, sizeof why->text, "vbdkit-options: ", wrong.text, NULL);
     return -EINVAL;
 }

@@ -62,6 +62,9 @@ json_object *back_json(const struct vbd_back *back)
     (void)json_object_object_add(o, "read_only", json_object_new_boolean(s.read_only));
     (void)json_object_object_add(o, "direct", json_object_new_boolean(s.direct));
     add_u64(o, "queues", s.queues);
+    add_u64(o, "looks", s.looks);
+    add_u64(o, "looks_held", s.looks_held);
+    add_u64(o, "log_dropped", s.log_dropped);
     (void)json_object_object_add(o, "counters", counters_json(&s.counters));
     (void)json_object_object_add(o, "latency", latency_json(&s.latency));
     return o;

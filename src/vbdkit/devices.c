@@ -220,6 +220,22 @@ void devices_park(struct devices *d)
     }
 }
 
+uint64_t devices_tick(struct devices *d, uint64_t now)
+{
+    struct device *device = d->first;
+    uint64_t first = 0;
+
+    while (device != NULL) {
+        struct device *next = device->next; /* a look may end it at once */
+        uint64_t wanted = vbd_back_tick(device->back, now);
+
+        if (wanted != 0 && (first == 0 || wanted < first))
+            first = wanted;
+        device = next;
+    }
+    return first;
+}
+
 bool devices_all_ended(const struct devices *d)
 {
     return d->first == NULL;

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "vbdkit/program.h"
@@ -207,16 +208,39 @@ static void process_xenstore(struct serve *s)
     stop(s);
 }
 
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* Tells the devices the time; returns the milliseconds until they want to know it again, -1: never.
+ */
+static int tick(struct serve *s)
+{
+    uint64_t now = now_ns(), next;
+
+    xsc_client_lock(s->tool.client);
+    next = devices_tick(s->devices, now);
+    xsc_client_unlock(s->tool.client);
+    if (next == 0)
+        return -1;
+    return next > now ? (int)((next - now) / 1000000) + 1 : 0;
+}
+
 static int serve(struct serve *s)
 {
     while (!s->stopping || !devices_all_ended(s->devices)) {
+        int patience = tick(s); /* what it does may change what is waited for below */
         struct pollfd fds[] = {{.fd = s->lost ? -1 : xsc_client_fd(s->tool.client),
                                 .events = xsc_client_events(s->tool.client)},
                                {.fd = vbd_linux_fd(s->platform), .events = POLLIN},
                                {.fd = s->signals, .events = POLLIN},
                                {.fd = control_fd(s->control), .events = POLLIN}};
 
-        (void)poll(fds, 4, -1);
+        (void)poll(fds, 4, patience);
         if (fds[1].revents != 0)
             vbd_linux_process(s->platform);
         if (fds[2].revents != 0)

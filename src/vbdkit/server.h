@@ -23,6 +23,8 @@ struct devices_config {
 int devices_new(const struct devices_config *config, struct devices **ret);
 /* Asks every back to finish and let go; guests stay connected. */
 void devices_park(struct devices *d);
+/* Tells all backs the time; returns when one wants to be told again, or 0. See vbd_back_tick. */
+uint64_t devices_tick(struct devices *d, uint64_t now);
 /* True when no back is left. */
 bool devices_all_ended(const struct devices *d);
 /* True when devices can't be found: the watch was refused. */

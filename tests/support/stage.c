@@ -81,6 +81,13 @@ static int64_t now_ms(void)
 }
 
 /* One turn; wakes at least every 10 ms, so that conditions outside of the loop are seen too. */
+static void tell_time(struct stage *s)
+{
+    for (int i = 0; i < STAGE_BACKS; i++)
+        if (s->tells_time && s->backs[i] != NULL)
+            (void)vbd_back_tick(s->backs[i], (uint64_t)now_ms() * 1000000);
+}
+
 static void turn(struct stage *s)
 {
     struct pollfd fds[] = {
@@ -88,6 +95,7 @@ static void turn(struct stage *s)
         {.fd = xsc_client_fd(s->devices), .events = xsc_client_events(s->devices)},
         {.fd = vbd_linux_fd(s->platform), .events = POLLIN}};
 
+    tell_time(s);
     (void)poll(fds, 3, 10);
     vbd_linux_process(s->platform);
     assert_int_equal(xsc_client_process(s->client), 0);
@@ -302,6 +310,9 @@ static void ended_back(void *ctx, struct vbd_back *back, enum vbd_back_end end)
 {
     struct stage *s = ctx;
 
+    for (int i = 0; i < STAGE_BACKS; i++)
+        if (s->backs[i] == back)
+            s->backs[i] = NULL;
     s->ended++;
     s->last_end = end;
     vbd_back_free(back);
@@ -323,8 +334,15 @@ struct vbd_back *stage_run_on(struct stage *s, const struct vbd_platform *platfo
         .id = id_of(vdev), .source = {.open = open_image}, .ended = ended_back, .ctx = s};
     struct vbd_back *back = NULL;
 
-    return vbd_back_run(platform, xsc_client_session(s->devices), &config, &back) == 0 ? back
-                                                                                       : NULL;
+    int i = 0;
+
+    if (vbd_back_run(platform, xsc_client_session(s->devices), &config, &back) < 0)
+        return NULL;
+    while (i < STAGE_BACKS && s->backs[i] != NULL)
+        i++;
+    assert_true(i < STAGE_BACKS);
+    s->backs[i] = back;
+    return back;
 }
 
 struct vbd_back *stage_run(struct stage *s, uint32_t vdev)

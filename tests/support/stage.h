@@ -9,7 +9,7 @@
 #include "support/handfront.h"
 #include "vbdkit/vbd_linux.h"
 
-enum { STAGE_DEADLINE_MS = 20000, STAGE_GUEST = 5, STAGE_DISK_BYTES = 1 << 20 };
+enum { STAGE_BACKS = 8, STAGE_DEADLINE_MS = 20000, STAGE_GUEST = 5, STAGE_DISK_BYTES = 1 << 20 };
 
 struct stage {
     struct xsc_client *client;  /* the toolstack's and the front's */
@@ -17,9 +17,11 @@ struct stage {
     struct vbd_linux *platform;
     struct sim *sim;
     char dir[64];
-    char image[96]; /* a file of STAGE_DISK_BYTES zeroes */
-    char log[8192]; /* what the library logged */
-    int ended;      /* backs that have ended */
+    char image[96];                      /* a file of STAGE_DISK_BYTES zeroes */
+    char log[8192];                      /* what the library logged */
+    struct vbd_back *backs[STAGE_BACKS]; /* those that run */
+    bool tells_time;                     /* they hold guests back, as in the daemon */
+    int ended;                           /* backs that have ended */
     enum vbd_back_end last_end;
 };
 

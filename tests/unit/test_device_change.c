@@ -237,6 +237,49 @@ static void test_each_queue_is_served_and_a_broken_one_closes_all(void **state)
     stage_remove_device(s, VDEV);
 }
 
+/* --- limits of time --- */
+
+struct looking {
+    struct vbd_back *back;
+    uint64_t looks;
+};
+
+/* The last change was looked at, or the next look has to wait. */
+static bool has_looked_or_waits(void *arg)
+{
+    struct looking *l = arg;
+    struct vbd_back_stats stats;
+
+    vbd_back_stats(l->back, &stats);
+    return stats.looks > l->looks || stats.looks_held > 0;
+}
+
+static void test_a_guest_that_flaps_its_state_is_held_back(void **state)
+{
+    struct stage *s = *state;
+    struct vbd_back_stats stats;
+    struct looking l;
+
+    s->tells_time = true;
+    assert_int_equal(stage_create(s, VDEV, s->image, false), 0);
+    stage_write(s, back_key(VDEV, "vbdkit-options"), "looks=10,log-lines=1");
+    l.back = stage_run(s, VDEV);
+    stage_expect(s, back_key(VDEV, "state"), "2");
+    for (int i = 0; i < 100; i++) {
+        vbd_back_stats(l.back, &stats);
+        l.looks = stats.looks;
+        stage_write(s, front_key(VDEV, "state"), i % 2 == 0 ? "3" : "1");
+        assert_true(stage_wait(s, has_looked_or_waits, &l));
+    }
+    vbd_back_stats(l.back, &stats);
+    assert_true(stats.looks_held > 0);
+    stage_write(s, front_key(VDEV, "state"), "6"); /* and is heard in the end */
+    stage_expect(s, back_key(VDEV, "state"), "6");
+    vbd_back_stats(l.back, &stats);
+    assert_true(stats.log_dropped > 0);
+    stage_remove_device(s, VDEV);
+}
+
 int main(void)
 {
 #define STAGED(test) cmocka_unit_test_setup_teardown(test, stage_set_up, stage_tear_down)
@@ -248,6 +291,7 @@ int main(void)
         STAGED(test_a_devices_own_options_are_offered),
         STAGED(test_odd_options_are_told_by_name),
         cmocka_unit_test(test_options_parse_as_a_whole_or_not_at_all),
+        STAGED(test_a_guest_that_flaps_its_state_is_held_back),
         STAGED(test_each_queue_is_served_and_a_broken_one_closes_all),
     };
 
