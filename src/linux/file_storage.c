@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/list.h"
+#include "base/text.h"
 #include "linux/error.h"
 #include "linux/loop.h"
 #include "vbdkit/vbd_linux.h"
@@ -203,7 +204,7 @@ static int refresh(struct vbd_storage *storage)
     struct file *f = VBD_CONTAINER(storage, struct file, storage);
     uint32_t unit = f->storage.info.logical_sector;
     struct stat st;
-    uint64_t bytes;
+    uint64_t bytes = 0;
     int r = fstat(f->fd, &st) < 0 ? -errno : size_of(f->fd, &st, &bytes);
 
     if (r == 0)
@@ -223,10 +224,10 @@ static const struct vbd_storage_ops storage_ops = {.struct_size = sizeof storage
 static uint32_t queue_limit(const struct stat *st, const char *name)
 {
     static const char *const places[] = {"queue", "../queue"};
-    unsigned long long n = 0;
+    uint64_t n = 0;
 
     for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
-        char path[128];
+        char path[128], line[32];
         FILE *f;
 
         (void)snprintf(path, sizeof path, "/sys/dev/block/%u:%u/%s/%s", major(st->st_rdev),
@@ -234,7 +235,8 @@ static uint32_t queue_limit(const struct stat *st, const char *name)
         f = fopen(path, "re");
         if (f == NULL)
             continue;
-        if (fscanf(f, "%llu", &n) != 1 || n > UINT32_MAX)
+        if (fgets(line, sizeof line, f) == NULL ||
+            !vbd_parse_u64(line, strcspn(line, "\n"), UINT32_MAX, &n))
             n = 0;
         (void)fclose(f);
         break;

@@ -84,11 +84,12 @@ static void subtract(struct range *now, size_t n, const struct range *before, si
 /* Microseconds within which `permille` of the requests were answered. */
 static double percentile(const struct span *s, const char *kind, unsigned permille)
 {
-    struct range now[RANGES], before[RANGES];
+    struct range now[RANGES], before[RANGES] = {{0, 0}};
     size_t n = read_ranges(s->now, kind, now);
+    size_t m = read_ranges(s->before, kind, before);
     uint64_t all = 0, seen = 0;
 
-    subtract(now, n, before, read_ranges(s->before, kind, before));
+    subtract(now, n, before, m);
     for (size_t i = 0; i < n; i++)
         all += now[i].count;
     for (size_t i = 0; i < n; i++) {
