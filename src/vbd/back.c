@@ -436,3 +436,12 @@ void vbd_back_stats(const struct vbd_back *b, struct vbd_back_stats *ret)
             vbd_queue_latency(b->links[i].queue, &ret->latency);
         }
 }
+
+int vbd_back_queue_stats(const struct vbd_back *b, unsigned queue, struct vbd_counters *ret)
+{
+    if (queue >= b->link_count || b->links[queue].queue == NULL)
+        return -ENOENT;
+    *ret = (struct vbd_counters){0};
+    vbd_queue_count(b->links[queue].queue, ret);
+    return 0;
+}

@@ -45,6 +45,17 @@ static json_object *latency_json(const struct vbd_latency *l)
     return o;
 }
 
+static json_object *queues_json(const struct vbd_back *back, unsigned queues)
+{
+    json_object *list = json_object_new_array();
+    struct vbd_counters c;
+
+    for (unsigned i = 0; i < queues; i++)
+        if (vbd_back_queue_stats(back, i, &c) == 0)
+            (void)json_object_array_add(list, counters_json(&c));
+    return list;
+}
+
 json_object *back_json(const struct vbd_back *back)
 {
     json_object *o = json_object_new_object();
@@ -66,6 +77,7 @@ json_object *back_json(const struct vbd_back *back)
     add_u64(o, "looks_held", s.looks_held);
     add_u64(o, "log_dropped", s.log_dropped);
     (void)json_object_object_add(o, "counters", counters_json(&s.counters));
+    (void)json_object_object_add(o, "per_queue", queues_json(back, s.queues));
     (void)json_object_object_add(o, "latency", latency_json(&s.latency));
     return o;
 }
