@@ -58,6 +58,7 @@ struct power_history {
     unsigned request_count;
     struct power_operation operations[POWER_OPERATIONS];
     unsigned operation_count;
+    int end[POWER_SECTORS]; /* what the device held at last: a request, or -1 for zeroes */
     uint64_t by_number[2 * POWER_OPERATIONS]; /* the operation of each log entry */
 };
 
@@ -103,7 +104,8 @@ struct power_history *power_run(const struct power_config *config, struct power_
 
 /* A sink that writes a history. */
 struct vbd_log_sink power_sink(struct power_history *h);
-/* What a sector holds: which request wrote it there. */
+/* What a sector holds: which request wrote it there; -1 zeroes. */
+int power_read_stamp(const char *sector_data, unsigned sector);
 void power_stamp(char *sector_data, unsigned request, unsigned sector);
 
 /* --- power_check.c --- */

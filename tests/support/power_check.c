@@ -210,6 +210,23 @@ static void cut(struct checker *c, unsigned images)
     }
 }
 
+/* The disk as the device really left it is one of those that are thought possible. */
+static void expect_real_disk(const struct checker *c)
+{
+    for (unsigned s = 0; s < POWER_SECTORS; s++) {
+        const struct candidates *found = &c->candidates[s];
+        bool possible = false;
+
+        for (unsigned i = 0; i < found->count; i++) {
+            int o = found->of[i];
+            bool zero = o < 0 || c->h->operations[o].op == VBD_IO_DISCARD;
+
+            possible = possible || (zero ? -1 : c->h->operations[o].content[s]) == c->h->end[s];
+        }
+        assert_true(possible);
+    }
+}
+
 /* From this tick on some promises hold, whatever the disk. */
 static void hold_promises(struct checker *c)
 {
@@ -237,6 +254,7 @@ void power_check(const struct power_history *h, uint64_t seed, unsigned images,
         hold_promises(c);
         cut(c, images);
     }
+    expect_real_disk(c);
     free(c->promises);
     free(c);
 }

@@ -281,6 +281,8 @@ struct power_history *power_run(const struct power_config *config, struct power_
     for (unsigned i = 0; i < config->queues; i++)
         close_queue(&g->queues[i], report);
     g->storage->ops->close(g->storage);
+    for (unsigned s = 0; s < POWER_SECTORS; s++)
+        h->end[s] = power_read_stamp((char *)g->device.bytes + (size_t)s * 512, s);
     report->operations += h->operation_count;
     free(g);
     return h;

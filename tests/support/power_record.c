@@ -19,15 +19,17 @@ void power_stamp(char *sector_data, unsigned request, unsigned sector)
         memcpy(sector_data + (size_t)i * 8, &word, 8);
 }
 
-/* The request whose data this is; the data must be whole, and belong to this sector. */
-static uint16_t read_stamp(const char *data, unsigned sector)
+/* The data must be whole, and belong to this sector. */
+int power_read_stamp(const char *data, unsigned sector)
 {
     uint64_t word;
 
     memcpy(&word, data, 8);
+    assert_memory_equal(data, data + 8, 504);
+    if (word == 0)
+        return -1;
     assert_int_equal(word >> 32, MAGIC);
     assert_int_equal(word & 0xffff, sector);
-    assert_memory_equal(data, data + 8, 504);
     return (uint16_t)(word >> 16);
 }
 
@@ -40,7 +42,7 @@ static void read_content(struct power_operation *o, const struct vbd_logged *ent
 
         assert_int_equal(entry->memory[i].len % 512, 0);
         for (size_t at = 0; at < entry->memory[i].len; at += 512, sector++)
-            o->content[sector] = read_stamp(data + at, sector);
+            o->content[sector] = (uint16_t)power_read_stamp(data + at, sector);
     }
     assert_int_equal(sector, o->sector + o->count);
 }
