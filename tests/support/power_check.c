@@ -81,18 +81,32 @@ static void find_candidates(struct checker *c, unsigned sector, uint64_t flushed
 
 /* --- one disk --- */
 
+/* A promise that holds by now and is broken by this. */
+static const struct power_promise *find_broken(const struct checker *c, unsigned sector,
+                                               unsigned seen)
+{
+    const struct power_promise *p = c->promises;
+
+    while (p->holds > c->tick || !power_set_has(&p->lost[sector], seen))
+        p++;
+    return p;
+}
+
 static void lose(struct checker *c, const struct power_promise *p, unsigned sector, unsigned seen)
 {
-    static const char *const kinds[] = {"read", "write", "barrier", "flush", "discard"};
-    const struct power_request *by = p != NULL ? &c->h->requests[p->request] : NULL;
+    const struct power_request *by;
 
     if (c->report->losses++ > 0)
         return;
-    (void)snprintf(c->report->first, sizeof c->report->first,
-                   "cut at tick %llu: sector %u holds request %u, against %s %u",
-                   (unsigned long long)c->tick, sector, seen,
-                   by != NULL ? kinds[by->kind] : "a promise that holds",
-                   p != NULL ? p->request : 0);
+    if (p == NULL)
+        p = find_broken(c, sector, seen);
+    by = &c->h->requests[p->request];
+    (void)snprintf(
+        c->report->first, sizeof c->report->first,
+        "cut at tick %llu: sector %u holds request %u's data, against %s %u, sent at %llu "
+        "and answered at %llu",
+        (unsigned long long)c->tick, sector, seen, by->kind == POWER_FLUSH ? "flush" : "barrier",
+        p->request, (unsigned long long)by->sent, (unsigned long long)by->answered);
 }
 
 static bool meets(const struct power_set *a, const struct power_set *b)

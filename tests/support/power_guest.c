@@ -12,7 +12,8 @@
 enum {
     RING_SLOTS = 32,
     PAGES_EACH = 3,      /* guest pages of a request */
-    DRAIN_ROUNDS = 10000 /* no workload needs so many */
+    STEPS_MAX = 200000,  /* no workload needs so many */
+    DRAIN_ROUNDS = 10000 /* nor so many */
 };
 
 struct queue {
@@ -275,8 +276,10 @@ struct power_history *power_run(const struct power_config *config, struct power_
     stack(g);
     for (unsigned i = 0; i < config->queues; i++)
         open_queue(g, &g->queues[i]);
-    while (h->request_count < config->requests)
+    for (unsigned i = 0; h->request_count < config->requests; i++) {
+        assert_true(i < STEPS_MAX); /* else nothing is answered any more */
         step(g);
+    }
     drain(g);
     for (unsigned i = 0; i < config->queues; i++)
         close_queue(&g->queues[i], report);

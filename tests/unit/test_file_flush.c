@@ -20,6 +20,7 @@
 #include <cmocka.h>
 
 #include "linux/loop.h"
+#include "support/operation.h"
 #include "support/power.h"
 #include "support/stage.h"
 
@@ -194,33 +195,18 @@ static void test_a_flush_of_the_guest_reaches_the_disk(void **state)
 
 /* --- the storage alone, and one that lies --- */
 
-struct flush {
-    struct vbd_io io;
-    bool done;
-    int result;
-};
-
-static void flushed(struct vbd_io *io, int result)
-{
-    struct flush *f = VBD_CONTAINER(io, struct flush, io);
-
-    f->done = true;
-    f->result = result;
-}
-
 static void flush_storage(struct vbd_storage *storage)
 {
-    struct flush flush = {.io = {.op = VBD_IO_FLUSH, .done = flushed}};
-    struct vbd_io *ios[] = {&flush.io};
+    struct operation flush;
     struct vbd_channel *channel;
     struct vbd_loop loop;
 
     assert_int_equal(vbd_loop_init(&loop), 0);
     assert_int_equal(storage->ops->open_channel(storage, &loop, &channel), 0);
-    channel->ops->submit(channel, ios, 1);
-    while (!flush.done)
+    operation_submit(&flush, channel, VBD_IO_FLUSH, 0);
+    while (flush.answers == 0)
         assert_int_equal(vbd_loop_turn(&loop, true, 0), 0);
-    assert_int_equal(flush.result, 0);
+    operation_expect(&flush, 0);
     channel->ops->close(channel);
     vbd_loop_free(&loop);
 }

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "support/operation.h"
 #include "support/power.h"
 #include "vbdkit/xsc_linux.h"
 
@@ -100,43 +101,6 @@ static void end_stack(struct stack *s)
     free(s);
 }
 
-struct operation {
-    struct vbd_io io;
-    struct vbd_iovec memory;
-    char data[1024];
-    int answers, result;
-};
-
-static void answered(struct vbd_io *io, int result)
-{
-    struct operation *o = VBD_CONTAINER(io, struct operation, io);
-
-    o->answers++;
-    o->result = result;
-}
-
-static void submit(struct vbd_channel *channel, struct operation *o, enum vbd_io_op op,
-                   uint64_t offset)
-{
-    struct vbd_io *io = &o->io;
-
-    o->memory = (struct vbd_iovec){o->data, sizeof o->data};
-    *io = (struct vbd_io){.op = op,
-                          .offset = offset,
-                          .length = op == VBD_IO_FLUSH ? 0 : sizeof o->data,
-                          .memory = &o->memory,
-                          .memory_count = op == VBD_IO_READ || op == VBD_IO_WRITE,
-                          .done = answered};
-    o->answers = 0;
-    channel->ops->submit(channel, &io, 1);
-}
-
-static void expect_result(const struct operation *o, int result)
-{
-    assert_int_equal(o->answers, 1);
-    assert_int_equal(o->result, result);
-}
-
 /* --- log --- */
 
 static void expect_entry(const struct stack *s, unsigned at, enum vbd_logged_event event,
@@ -160,10 +124,10 @@ static void test_the_log_tells_what_was_submitted_and_completed(void **state)
 
     (void)state;
     memset(write.data, 'w', sizeof write.data);
-    submit(s->channel, &write, VBD_IO_WRITE, 1024);
-    submit(s->channel, &read, VBD_IO_READ, 1024);
-    submit(s->channel, &discard, VBD_IO_DISCARD, 4096);
-    submit(s->channel, &flush, VBD_IO_FLUSH, 0);
+    operation_submit(&write, s->channel, VBD_IO_WRITE, 1024);
+    operation_submit(&read, s->channel, VBD_IO_READ, 1024);
+    operation_submit(&discard, s->channel, VBD_IO_DISCARD, 4096);
+    operation_submit(&flush, s->channel, VBD_IO_FLUSH, 0);
     assert_int_equal(s->journal.count, 3); /* the read is not a change */
     assert_int_equal(write.answers, 0);
     power_device_complete(&s->device, 2);
@@ -179,9 +143,9 @@ static void test_the_log_tells_what_was_submitted_and_completed(void **state)
     expect_entry(s, 4, VBD_LOGGED_COMPLETED, 0, VBD_IO_WRITE, 1024);
     expect_entry(s, 5, VBD_LOGGED_COMPLETED, 2, VBD_IO_FLUSH, 0);
     assert_int_equal(s->journal.count, 6);
-    expect_result(&write, 0);
-    expect_result(&read, 0);
-    expect_result(&flush, 0);
+    operation_expect(&write, 0);
+    operation_expect(&read, 0);
+    operation_expect(&flush, 0);
     assert_int_equal(s->device.bytes[1024], 'w');
     end_stack(s);
 }
@@ -196,7 +160,7 @@ static void test_a_large_batch_keeps_its_order(void **state)
 
     (void)state;
     for (int i = 0; i < MANY; i++) {
-        all[i].io = (struct vbd_io){.op = VBD_IO_FLUSH, .done = answered};
+        all[i].io = (struct vbd_io){.op = VBD_IO_FLUSH, .done = operation_done};
         ios[i] = &all[i].io;
     }
     s->channel->ops->submit(s->channel, ios, MANY);
@@ -204,7 +168,7 @@ static void test_a_large_batch_keeps_its_order(void **state)
     while (s->device.count > 0)
         power_device_complete(&s->device, s->device.count - 1);
     for (unsigned i = 0; i < MANY; i++) {
-        expect_result(&all[i], 0);
+        operation_expect(&all[i], 0);
         expect_entry(s, MANY + i, VBD_LOGGED_COMPLETED, MANY - 1 - i, VBD_IO_FLUSH, 0);
     }
     free(all);
@@ -264,8 +228,8 @@ static void *write_many(void *arg)
 
     assert_int_equal(storage->ops->open_channel(storage, NULL, &channel), 0);
     for (int i = 0; i < EACH; i++) {
-        submit(channel, &o, VBD_IO_WRITE, 0);
-        expect_result(&o, 0);
+        operation_submit(&o, channel, VBD_IO_WRITE, 0);
+        operation_expect(&o, 0);
     }
     channel->ops->close(channel);
     return NULL;
@@ -313,10 +277,10 @@ static unsigned write_in_turn(struct stack *s, unsigned count, int error, unsign
     for (unsigned i = 1; i <= count; i++) {
         struct operation o = {.data = "data"};
 
-        submit(s->channel, &o, VBD_IO_WRITE, 0);
+        operation_submit(&o, s->channel, VBD_IO_WRITE, 0);
         if (s->device.count > 0)
             power_device_complete(&s->device, 0);
-        expect_result(&o, o.result == 0 ? 0 : error);
+        operation_expect(&o, o.result == 0 ? 0 : error);
         if (o.result != 0 && failed++ == 0)
             *ret_first = i;
     }
@@ -334,11 +298,11 @@ static void test_the_nth_of_a_kind_fails_and_does_not_get_there(void **state)
         unsigned none = 0;
 
         assert_int_equal(write_in_turn(s, 3, 0, &none), 0); /* not counted */
-        submit(s->channel, &o, VBD_IO_FLUSH, 0);
+        operation_submit(&o, s->channel, VBD_IO_FLUSH, 0);
         assert_int_equal(s->device.count, i == 2 ? 0 : 1);
         if (s->device.count > 0)
             power_device_complete(&s->device, 0);
-        expect_result(&o, i == 2 ? -28 : 0);
+        operation_expect(&o, i == 2 ? -28 : 0);
     }
     end_stack(s);
 }
@@ -446,15 +410,15 @@ static void test_no_memory_is_an_answer(void **state)
     assert_int_equal(s->storage->ops->open_channel(s->storage, NULL, &s->channel), -ENOMEM);
     left = 2;
     assert_int_equal(s->storage->ops->open_channel(s->storage, NULL, &s->channel), 0);
-    submit(s->channel, &first, VBD_IO_FLUSH, 0);
-    submit(s->channel, &second, VBD_IO_FLUSH, 0);
-    expect_result(&second, -ENOMEM);
+    operation_submit(&first, s->channel, VBD_IO_FLUSH, 0);
+    operation_submit(&second, s->channel, VBD_IO_FLUSH, 0);
+    operation_expect(&second, -ENOMEM);
     assert_int_equal(first.answers, 0);
     power_device_complete(&s->device, 0);
-    expect_result(&first, 0);
-    submit(s->channel, &second, VBD_IO_FLUSH, 0); /* with what the first gave back */
+    operation_expect(&first, 0);
+    operation_submit(&second, s->channel, VBD_IO_FLUSH, 0); /* with what the first gave back */
     power_device_complete(&s->device, 0);
-    expect_result(&second, 0);
+    operation_expect(&second, 0);
     end_stack(s);
 }
 
