@@ -14,7 +14,7 @@
 
 #include "support/power.h"
 
-static unsigned seeds = 4, images = 12;
+static unsigned seeds = 3, images = 12;
 
 static void run_seed(const struct power_config *config, struct power_report *report)
 {
