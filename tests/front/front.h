@@ -24,12 +24,21 @@ enum {
     FRONT_PAGE = 4096,
     FRONT_SECTOR = 512,
     FRONT_PAGE_SECTORS = FRONT_PAGE / FRONT_SECTOR,
-    FRONT_SEGMENTS = 11,      /* of one request */
-    FRONT_RING_PAGES_MAX = 16 /* the largest that blkif.h names */
+    FRONT_SEGMENTS = 11,       /* of one request */
+    FRONT_RING_PAGES_MAX = 16, /* the largest that blkif.h names */
+    FRONT_QUEUES_MAX = 4,
+    FRONT_INDIRECT_PAGES = 8 /* of descriptors, of one request */
 };
 
 /* Operations and statuses of blkif.h. */
-enum front_op { FRONT_READ = 0, FRONT_WRITE = 1, FRONT_FLUSH = 3 };
+enum front_op {
+    FRONT_READ = 0,
+    FRONT_WRITE = 1,
+    FRONT_BARRIER = 2,
+    FRONT_FLUSH = 3,
+    FRONT_DISCARD = 5,
+    FRONT_INDIRECT = 6
+};
 enum { FRONT_OKAY = 0, FRONT_ERROR = -1, FRONT_UNSUPPORTED = -2 };
 
 /* States of xenbus.h. */
@@ -43,12 +52,28 @@ enum front_state {
     FRONT_CLOSED
 };
 
+/* The layout of the slots, and what the key "protocol" says of it. */
+enum front_layout {
+    FRONT_X86_64,
+    FRONT_X86_32,
+    FRONT_NATIVE /* the key is not written */
+};
+
+/* How a ring of several pages is told: ring-page-order of Linux, num-ring-pages of FreeBSD. */
+enum front_scheme { FRONT_BY_ORDER, FRONT_BY_PAGES };
+
 struct front_options {
     unsigned vdev;
     unsigned ring_pages; /* wanted; a power of two */
-    unsigned depth;      /* requests in flight wanted; the ring's size bounds it */
-    int timeout_ms;      /* for each step of connecting, and for each answer */
-    int backend_id;      /* -1: what the nodes say */
+    unsigned depth;      /* requests in flight wanted; the ring's size bounds it; 0: no pool */
+    unsigned queues;     /* 0 and 1: one, told by the flat keys */
+    enum front_layout layout;
+    enum front_scheme scheme;
+    bool persistent; /* say that the same grants are used again */
+    bool straight;   /* from Initialising to Connected, never Initialised */
+    bool quiet;      /* front_fail prints nothing */
+    int timeout_ms;  /* for each step of connecting, and for each answer */
+    int backend_id;  /* -1: what the nodes say */
 };
 
 /* One segment of a request: sectors first..last of its page. */
@@ -72,7 +97,8 @@ struct front_request {
 };
 
 struct front_ring {
-    uint8_t *page;     /* the first of the shared pages */
+    uint8_t *page; /* the first of the shared pages */
+    enum front_layout layout;
     uint32_t size;     /* slots */
     uint32_t req_prod; /* private; published by front_ring_push */
     uint32_t rsp_cons;
@@ -82,6 +108,25 @@ struct front_response {
     uint64_t id;
     uint8_t op;
     int16_t status;
+    uint8_t padding[5]; /* bytes 9 and, of a 64-bit layout, 12 to 15 */
+};
+
+/* A slot's contents, field by field, sane or not. */
+struct front_raw {
+    uint8_t op;
+    uint8_t second; /* segments; of an indirect request its operation, of a discard its flag */
+    uint16_t third; /* handle; of an indirect request its segments */
+    uint64_t id, sector;
+    uint64_t discard;              /* sectors of a discard */
+    uint32_t refs[FRONT_SEGMENTS]; /* of pages; of an indirect request those of its descriptors */
+    struct front_segment segments[FRONT_SEGMENTS];
+};
+
+/* A ring and its event channel. */
+struct front_queue {
+    struct front_ring ring;
+    int port; /* -1: none */
+    uint32_t refs[FRONT_RING_PAGES_MAX];
 };
 
 struct front {
@@ -100,10 +145,9 @@ struct front {
 
     xengntshr_handle *grants;
     xenevtchn_handle *events;
-    int port; /* -1: none */
+    struct front_queue queues[FRONT_QUEUES_MAX]; /* requests of front_io.c use the first */
+    unsigned queue_count;                        /* that have a ring */
     unsigned ring_pages;
-    uint32_t ring_refs[FRONT_RING_PAGES_MAX];
-    struct front_ring ring;
 
     uint8_t *pool; /* depth * FRONT_SEGMENTS pages */
     uint32_t *pool_refs;
@@ -124,6 +168,8 @@ struct front {
 /* Prints "testfront: NAME: SENTENCE" and returns -1. */
 int front_fail(const struct front *f, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* The last such sentence. */
+const char *front_why(void);
 /* Milliseconds of the monotonic clock. */
 int64_t front_now(void);
 /* Blocks SIGINT and SIGTERM and takes them as input of front_wait from now on. */
@@ -160,21 +206,29 @@ int front_tell_ring(struct front *f);
 
 /* Goes all the way to Connected. When it fails, front_disconnect is still due. */
 int front_connect(struct front *f);
+/* The two halves of it: to where the backend has published its offer, and from there on. */
+int front_approach(struct front *f);
+int front_proceed(struct front *f);
 /* Closes by the book, and gives pages, port and connections back, whatever was reached. */
 int front_disconnect(struct front *f);
 
 /* --- front_ring.c --- */
 
-/* Makes an empty ring in f->ring_pages pages at `pages`. */
-void front_ring_init(struct front_ring *ring, void *pages, unsigned count);
+/* Makes an empty ring in `count` pages at `pages`. */
+void front_ring_init(struct front_ring *ring, void *pages, unsigned count,
+                     enum front_layout layout);
 unsigned front_ring_free_slots(const struct front_ring *ring);
 /* Writes a request into the next slot, not yet published. refs are those of its pages. */
 void front_ring_put(struct front_ring *ring, uint64_t id, const struct front_request *r,
                     const uint32_t *refs);
+/* The same for any contents. */
+void front_ring_put_raw(struct front_ring *ring, const struct front_raw *raw);
 /* Publishes what was put; true when the backend asked for an event. */
 bool front_ring_push(struct front_ring *ring);
 /* How many answers are there. With none it asks for an event and looks once more. */
 uint32_t front_ring_answers(struct front_ring *ring);
+/* The same, but asks for an event only at the answer numbered `at`. */
+uint32_t front_ring_answers_at(struct front_ring *ring, uint32_t at);
 void front_ring_take(struct front_ring *ring, struct front_response *ret);
 
 /* --- front_io.c --- */

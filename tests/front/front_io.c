@@ -29,7 +29,8 @@ static int share_pool(struct front *f)
 
 int front_io_start(struct front *f)
 {
-    f->depth = f->options.depth < f->ring.size ? f->options.depth : f->ring.size;
+    f->depth =
+        f->options.depth < f->queues[0].ring.size ? f->options.depth : f->queues[0].ring.size;
     f->in_flight = 0;
     f->requests = calloc(f->depth, sizeof f->requests[0]);
     f->pool_refs = calloc((size_t)f->depth * FRONT_SEGMENTS, sizeof f->pool_refs[0]);
@@ -86,16 +87,16 @@ void front_request_put(struct front *f, struct front_request *r)
     r->in_flight = true;
     if (++f->in_flight > f->in_flight_most)
         f->in_flight_most = f->in_flight;
-    front_ring_put(&f->ring, r->serial << INDEX_BITS | i, r,
+    front_ring_put(&f->queues[0].ring, r->serial << INDEX_BITS | i, r,
                    f->pool_refs + (size_t)i * FRONT_SEGMENTS);
 }
 
 int front_push(struct front *f)
 {
-    if (!front_ring_push(&f->ring))
+    if (!front_ring_push(&f->queues[0].ring))
         return 0;
     f->notifies++;
-    if (xenevtchn_notify(f->events, (evtchn_port_t)f->port) < 0)
+    if (xenevtchn_notify(f->events, (evtchn_port_t)f->queues[0].port) < 0)
         return front_fail(f, "cannot notify the backend: %s", strerror(errno));
     return 0;
 }
@@ -179,7 +180,7 @@ static int take_answer(struct front *f, struct front_request **ret)
     struct front_response a;
     struct front_request *r;
 
-    front_ring_take(&f->ring, &a);
+    front_ring_take(&f->queues[0].ring, &a);
     r = find_asked(f, &a);
     if (r == NULL)
         return -1;
@@ -230,7 +231,7 @@ int front_answer(struct front *f, bool wait, struct front_request **ret)
     uint32_t answers;
 
     *ret = NULL;
-    while ((answers = front_ring_answers(&f->ring)) == 0) {
+    while ((answers = front_ring_answers(&f->queues[0].ring)) == 0) {
         if (!wait)
             return 0;
         if (wait_for_answers(f) < 0)

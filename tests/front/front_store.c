@@ -235,8 +235,9 @@ int front_set_state(struct front *f, enum front_state state)
 /* What an earlier front of this vbd told and this one does not. */
 static int remove_stale_keys(struct xsc_handle *h, const struct front *f)
 {
-    static const char *const keys[] = {"ring-ref", "ring-page-order", "num-ring-pages",
-                                       "multi-queue-num-queues", "feature-persistent"};
+    static const char *const keys[] = {
+        "ring-ref",           "ring-page-order", "num-ring-pages", "multi-queue-num-queues",
+        "feature-persistent", "event-channel",   "protocol"};
     char path[PATH_SIZE];
 
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
@@ -247,26 +248,72 @@ static int remove_stale_keys(struct xsc_handle *h, const struct front *f)
         (void)snprintf(path, sizeof path, "%s/ring-ref%u", f->dir, i);
         (void)xsc_rm(h, path);
     }
+    for (unsigned i = 0; i < FRONT_QUEUES_MAX; i++) {
+        (void)snprintf(path, sizeof path, "%s/queue-%u", f->dir, i);
+        (void)xsc_rm(h, path);
+    }
     return 0;
 }
 
-static int write_ring(struct xsc_handle *h, const struct front *f)
+/* How many pages every ring has, where it is more than one. */
+static int write_ring_size(struct xsc_handle *h, const struct front *f)
 {
     unsigned order = 0;
-    int r = 0;
 
     if (f->ring_pages == 1)
-        return write_number(h, f, "ring-ref", f->ring_refs[0]);
+        return 0;
+    if (f->options.scheme == FRONT_BY_PAGES)
+        return write_number(h, f, "num-ring-pages", f->ring_pages);
     while (1u << order < f->ring_pages)
         order++;
-    r = write_number(h, f, "ring-page-order", order);
-    for (unsigned i = 0; r == 0 && i < f->ring_pages; i++) {
-        char key[24];
+    return write_number(h, f, "ring-page-order", order);
+}
 
-        (void)snprintf(key, sizeof key, "ring-ref%u", i);
-        r = write_number(h, f, key, f->ring_refs[i]);
+/* A ring and its port, in keys that begin with `prefix`: "" or "queue-1/". */
+static int write_ring(struct xsc_handle *h, const struct front *f, const struct front_queue *q,
+                      const char *prefix)
+{
+    char key[64];
+    int r = 0;
+
+    (void)snprintf(key, sizeof key, "%sring-ref", prefix);
+    if (f->ring_pages == 1)
+        r = write_number(h, f, key, q->refs[0]);
+    for (unsigned i = 0; r == 0 && f->ring_pages > 1 && i < f->ring_pages; i++) {
+        (void)snprintf(key, sizeof key, "%sring-ref%u", prefix, i);
+        r = write_number(h, f, key, q->refs[i]);
+    }
+    (void)snprintf(key, sizeof key, "%sevent-channel", prefix);
+    return r < 0 ? r : write_number(h, f, key, (unsigned)q->port);
+}
+
+static int write_rings(struct xsc_handle *h, const struct front *f)
+{
+    int r = write_ring_size(h, f);
+
+    if (r < 0 || f->queue_count == 1)
+        return r < 0 ? r : write_ring(h, f, &f->queues[0], "");
+    r = write_number(h, f, "multi-queue-num-queues", f->queue_count);
+    for (unsigned i = 0; r == 0 && i < f->queue_count; i++) {
+        char prefix[24];
+
+        (void)snprintf(prefix, sizeof prefix, "queue-%u/", i);
+        r = write_ring(h, f, &f->queues[i], prefix);
     }
     return r;
+}
+
+static int write_protocol(struct xsc_handle *h, const struct front *f)
+{
+    if (f->options.layout == FRONT_NATIVE)
+        return 0;
+    return write_key(h, f, "protocol",
+                     f->options.layout == FRONT_X86_32 ? "x86_32-abi" : "x86_64-abi");
+}
+
+static enum front_state told_state(const struct front *f)
+{
+    return f->options.straight ? FRONT_CONNECTED : FRONT_INITIALISED;
 }
 
 static int tell(struct xsc_handle *h, void *arg)
@@ -277,13 +324,13 @@ static int tell(struct xsc_handle *h, void *arg)
     if (r == 0)
         r = remove_stale_keys(h, f);
     if (r == 0)
-        r = write_ring(h, f);
+        r = write_rings(h, f);
     if (r == 0)
-        r = write_number(h, f, "event-channel", (unsigned)f->port);
+        r = write_protocol(h, f);
+    if (r == 0 && f->options.persistent)
+        r = write_number(h, f, "feature-persistent", 1);
     if (r == 0)
-        r = write_key(h, f, "protocol", "x86_64-abi");
-    if (r == 0)
-        r = write_number(h, f, "state", FRONT_INITIALISED);
+        r = write_number(h, f, "state", told_state(f));
     return r;
 }
 
@@ -293,6 +340,6 @@ int front_tell_ring(struct front *f)
 
     if (xsc_transaction(f->xenstore, tell, f, &why) < 0)
         return front_fail(f, "cannot tell the backend about the ring: %s", why.text);
-    f->published = FRONT_INITIALISED;
+    f->published = told_state(f);
     return 0;
 }

@@ -12,17 +12,26 @@
 #include <time.h>
 #include <unistd.h>
 
+static char last_sentence[256];
+
 int front_fail(const struct front *f, const char *format, ...)
 {
     va_list arguments;
 
-    (void)fflush(stdout);
-    (void)fprintf(stderr, "testfront: %s%s", f->name, f->name[0] != '\0' ? ": " : "");
     va_start(arguments, format);
-    (void)vfprintf(stderr, format, arguments);
+    (void)vsnprintf(last_sentence, sizeof last_sentence, format, arguments);
     va_end(arguments);
-    (void)fputc('\n', stderr);
+    if (f->options.quiet)
+        return -1;
+    (void)fflush(stdout);
+    (void)fprintf(stderr, "testfront: %s%s%s\n", f->name, f->name[0] != '\0' ? ": " : "",
+                  last_sentence);
     return -1;
+}
+
+const char *front_why(void)
+{
+    return last_sentence;
 }
 
 int64_t front_now(void)
@@ -62,6 +71,14 @@ static void take_signal(struct front *f)
         f->stopped = (int)signal.ssi_signo;
 }
 
+static bool is_ours(const struct front *f, int port)
+{
+    for (unsigned i = 0; i < f->queue_count; i++)
+        if (f->queues[i].port == port)
+            return true;
+    return false;
+}
+
 /* The port is unmasked before the ring is looked at, so no event is lost. */
 static int take_event(struct front *f)
 {
@@ -69,8 +86,8 @@ static int take_event(struct front *f)
 
     if (port < 0)
         return front_fail(f, "cannot read an event: %s", strerror(errno));
-    if (port != f->port)
-        return front_fail(f, "an event came on port %d, but port %d is the ring's", port, f->port);
+    if (!is_ours(f, port))
+        return front_fail(f, "an event came on port %d, which is not the ring's", port);
     f->wakeups++;
     if (xenevtchn_unmask(f->events, (evtchn_port_t)port) < 0)
         return front_fail(f, "cannot unmask port %d: %s", port, strerror(errno));
@@ -89,7 +106,7 @@ int front_wait(struct front *f, int input, int64_t deadline, bool *ret_input)
     /* poll() passes over a negative descriptor */
     struct pollfd fds[] = {
         {.fd = f->signals, .events = POLLIN},
-        {.fd = f->port >= 0 ? xenevtchn_fd(f->events) : -1, .events = POLLIN},
+        {.fd = f->queue_count > 0 ? xenevtchn_fd(f->events) : -1, .events = POLLIN},
         {.fd = xsc_client_fd(f->xenstore), .events = xsc_client_events(f->xenstore)},
         {.fd = input, .events = POLLIN}};
 

@@ -46,17 +46,14 @@ static int begin_anew(struct front *f)
     return front_set_state(f, FRONT_INITIALISING);
 }
 
-static int share_ring(struct front *f)
+static int share_ring(struct front *f, struct front_queue *q)
 {
-    unsigned most = 1u << (front_number(f, f->backend, "max-ring-page-order", 0) & 15);
-    void *pages;
+    void *pages = xengntshr_share_pages(f->grants, f->backend_id, (int)f->ring_pages, q->refs, 1);
 
-    f->ring_pages = f->options.ring_pages < most ? f->options.ring_pages : most;
-    pages = xengntshr_share_pages(f->grants, f->backend_id, (int)f->ring_pages, f->ring_refs, 1);
     if (pages == NULL)
         return front_fail(f, "cannot share %u pages for the ring: %s", f->ring_pages,
                           strerror(errno));
-    front_ring_init(&f->ring, pages, f->ring_pages);
+    front_ring_init(&q->ring, pages, f->ring_pages, f->options.layout);
     return 0;
 }
 
@@ -71,12 +68,31 @@ static int open_xen(struct front *f)
     return 0;
 }
 
-static int open_port(struct front *f)
+static int open_port(struct front *f, struct front_queue *q)
 {
-    f->port = xenevtchn_bind_unbound_port(f->events, f->backend_id);
-    return f->port < 0 ? front_fail(f, "cannot make an event channel for domain %u: %s",
+    q->port = xenevtchn_bind_unbound_port(f->events, f->backend_id);
+    return q->port < 0 ? front_fail(f, "cannot make an event channel for domain %u: %s",
                                     f->backend_id, strerror(errno))
                        : 0;
+}
+
+/* What was reached is counted, so that it can be given back. */
+static int make_queues(struct front *f)
+{
+    unsigned by_order = 1u << (front_number(f, f->backend, "max-ring-page-order", 0) & 15);
+    unsigned by_pages = (unsigned)front_number(f, f->backend, "max-ring-pages", 1);
+    unsigned most = f->options.scheme == FRONT_BY_PAGES ? by_pages : by_order;
+    unsigned count = f->options.queues > 1 ? f->options.queues : 1;
+
+    f->ring_pages = f->options.ring_pages < most ? f->options.ring_pages : most;
+    for (f->queue_count = 0; f->queue_count < count;) {
+        struct front_queue *q = &f->queues[f->queue_count++];
+
+        *q = (struct front_queue){.port = -1};
+        if (share_ring(f, q) < 0 || open_port(f, q) < 0)
+            return -1;
+    }
+    return 0;
 }
 
 static int read_disk(struct front *f)
@@ -90,21 +106,30 @@ static int read_disk(struct front *f)
     return 0;
 }
 
-int front_connect(struct front *f)
+int front_approach(struct front *f)
+{
+    f->queue_count = 0;
+    if (front_store_open(f) < 0 || find_backend(f) < 0 || open_xen(f) < 0 || begin_anew(f) < 0)
+        return -1;
+    return front_await_state(f, bit(FRONT_INIT_WAIT) | bit(FRONT_INITIALISED), bit(FRONT_UNKNOWN),
+                             "the backend's offer");
+}
+
+int front_proceed(struct front *f)
 {
     const unsigned over = bit(FRONT_CLOSING) | bit(FRONT_CLOSED) | bit(FRONT_UNKNOWN);
 
-    f->port = -1;
-    if (front_store_open(f) < 0 || find_backend(f) < 0 || open_xen(f) < 0 || begin_anew(f) < 0)
-        return -1;
-    if (front_await_state(f, bit(FRONT_INIT_WAIT) | bit(FRONT_INITIALISED), bit(FRONT_UNKNOWN),
-                          "the backend's offer") < 0)
-        return -1;
-    if (share_ring(f) < 0 || open_port(f) < 0 || front_io_start(f) < 0 || front_tell_ring(f) < 0)
+    if (make_queues(f) < 0 || (f->options.depth > 0 && front_io_start(f) < 0) ||
+        front_tell_ring(f) < 0)
         return -1;
     if (front_await_state(f, bit(FRONT_CONNECTED), over, "the backend to connect") < 0)
         return -1;
     return read_disk(f) < 0 ? -1 : front_set_state(f, FRONT_CONNECTED);
+}
+
+int front_connect(struct front *f)
+{
+    return front_approach(f) < 0 ? -1 : front_proceed(f);
 }
 
 /* --- disconnecting --- */
@@ -125,19 +150,23 @@ static int close_states(struct front *f)
     return front_await_state(f, gone, 0, "the backend to close");
 }
 
+static void end_queue(struct front *f, struct front_queue *q)
+{
+    if (q->ring.page != NULL)
+        (void)xengntshr_unshare(f->grants, q->ring.page, f->ring_pages);
+    if (q->port >= 0)
+        (void)xenevtchn_unbind(f->events, (evtchn_port_t)q->port);
+}
+
 static void give_back(struct front *f)
 {
     front_io_end(f);
-    if (f->ring.page != NULL)
-        (void)xengntshr_unshare(f->grants, f->ring.page, f->ring_pages);
-    if (f->port >= 0)
-        (void)xenevtchn_unbind(f->events, (evtchn_port_t)f->port);
+    while (f->queue_count > 0)
+        end_queue(f, &f->queues[--f->queue_count]);
     if (f->events != NULL)
         (void)xenevtchn_close(f->events);
     if (f->grants != NULL)
         (void)xengntshr_close(f->grants);
-    f->ring = (struct front_ring){0};
-    f->port = -1;
     f->events = NULL;
     f->grants = NULL;
 }

@@ -73,7 +73,7 @@ static void print_info(struct front *f)
                  f->backend_id);
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
         print_info_key(f, keys[i]);
-    (void)printf("ring-pages=%u\nring-slots=%" PRIu32 "\n", f->ring_pages, f->ring.size);
+    (void)printf("ring-pages=%u\nring-slots=%" PRIu32 "\n", f->ring_pages, f->queues[0].ring.size);
     for (size_t i = 0; i < count; i++)
         if (is_offer(children[i]))
             print_info_key(f, children[i]);
@@ -337,8 +337,7 @@ int main(int argc, char **argv)
 {
     struct command c = {
         .front = {.options = {.ring_pages = 1, .timeout_ms = 20000, .backend_id = -1},
-                  .signals = -1,
-                  .port = -1},
+                  .signals = -1},
         .load = {.seed = 1, .requests = 2000, .rounds = 1}};
     int status = run(&c, argc, argv);
 
