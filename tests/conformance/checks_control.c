@@ -109,6 +109,16 @@ static enum verdict barrier_with_data(struct conf *c)
     return conf_holds(c, SOMEWHERE, 88, seed) ? PASS : FAIL;
 }
 
+/* After a request that is not the last has won. */
+static enum verdict whose(struct conf *c, uint64_t seed)
+{
+    for (unsigned i = 0; i < 8; i++)
+        if (is_pattern(conf_page(c, POOL_SCRATCH), seed + i, SOMEWHERE))
+            return fail(c, "of 9 requests in order, barriers between writes, %u was done last",
+                        i + 1);
+    return FAIL;
+}
+
 /* A write, a barrier and a write to one place, all in the ring at once: they happen in that order,
  * so the last one's data stays, and a barrier's own is over the first's. */
 static enum verdict barrier_orders(struct conf *c)
@@ -131,7 +141,7 @@ static enum verdict barrier_orders(struct conf *c)
                            ? PASS
                            : fail(c, "request %u got %s", i, status_text(asks[i].status));
         if (!conf_holds(c, SOMEWHERE, 1, seed + 8))
-            return fail(c, "the write after the last barrier was overtaken");
+            return whose(c, seed);
     }
     return PASS;
 }

@@ -35,18 +35,18 @@ all_have_run() {
   [ "$(grep -c '^skip' "$SCRATCH/results")" -le 3 ]
 }
 
+# QEMU 7.2 refuses to make a qdisk of mode r ("Block node is read-only"), so it has the one disk.
 # bats test_tags=slow
 @test "conformance: QEMU's qdisk fails what it is known to fail" {
   [ -x /usr/libexec/xen-qemu-system-i386 ]
   machine '"$VBDKIT" hyperless create 1
-    truncate -s 16M disk.img ro.img
+    truncate -s 16M disk.img
     qdisk_start 1
     qdisk_disk 1 51712 xvda disk.img w
-    qdisk_disk 1 51728 xvdb ro.img r
-    in_domain 1 "$CONFORMANCE" --timeout 2 --read-only 51728 51712
+    in_domain 1 "$CONFORMANCE" --timeout 2 51712
     echo "status $?"'
   [ "$status" -eq 0 ]
   keep qdisk
   all_have_run
-  diff "$BATS_TEST_DIRNAME/../conformance/qdisk.failures" <(sed -n 's/^not ok \([^ ]*\).*/\1/p' "$SCRATCH/results")
+  "$BATS_TEST_DIRNAME/../conformance/known" "$BATS_TEST_DIRNAME/../conformance/qdisk.failures" "$SCRATCH/results"
 }
