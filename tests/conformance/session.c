@@ -92,11 +92,15 @@ enum verdict conf_connect(struct conf *c, const struct setup *setup)
     return share_pool(c) ? PASS : FAIL;
 }
 
+/* A front that got no offer says so, or else the next would find it Initialising already, and a
+ * backend that has missed that once would have nothing new to see. */
 bool conf_disconnect(struct conf *c)
 {
     bool open = c->setup != NULL;
 
     c->setup = NULL;
+    if (open && c->front.published == FRONT_INITIALISING)
+        (void)front_set_state(&c->front, FRONT_CLOSED);
     if (!open || front_disconnect(&c->front) == 0)
         return true;
     (void)fail(c, "cannot close: %s", front_why());

@@ -24,7 +24,7 @@ all_have_run() {
     "$VBDKIT" attach --no-wait --read-only 1 ro.img xvdb || fail "attach xvdb"
     "$VBDKIT" attach --no-wait --option sector-size=4096 1 large.img xvdc || fail "attach xvdc"
     resize_when_asked 1 51712 disk.img &
-    in_domain 1 "$CONFORMANCE" --resize --read-only 51728 --large 51744 51712
+    in_domain 1 "$CONFORMANCE" --resize --timeout 10 --read-only 51728 --large 51744 51712
     echo "status $?"
     serve_stop'
   [ "$status" -eq 0 ]
