@@ -36,8 +36,10 @@ static void write_error(struct vbd_back *b, const char *why)
 static void clear_error(struct vbd_back *b)
 {
     remove_key(b, b->back_path, "hotplug-error");
-    if (b->wrote_error)
-        remove_key(b, b->error_path, "error");
+    if (b->wrote_error) { /* the directory is this device's: empty, nobody would remove it */
+        (void)xsc_batch_add(b->batch, XSC_OP_RM, b->error_path, NULL, 0);
+        xsc_batch_may_miss(b->batch, true);
+    }
     b->wrote_error = false;
 }
 
