@@ -84,7 +84,7 @@ static int copy(void *ctx, unsigned domid, enum vbd_copy_direction direction,
     for (size_t i = 0; i < count; i++) {
         struct vbd_grant_copy *p = &pieces[i];
         int page = granted(s, domid, p->grant, direction == VBD_COPY_TO_GUEST);
-        char *guest = sim_page(s, page < 0 ? 0 : (unsigned)page) + p->offset;
+        char *guest = s->back_view + (size_t)(page < 0 ? 0 : page) * SIM_PAGE + p->offset;
 
         p->status = page < 0 || p->offset + p->len > SIM_PAGE ? -1 : 0;
         if (p->status == 0 && direction == VBD_COPY_TO_GUEST)
@@ -145,6 +145,15 @@ static bool take_event(void *ctx, struct vbd_event_channel *c)
     return read(s->ports[c->port].to_back, &count, sizeof count) == sizeof count;
 }
 
+static char *view_memory(int fd)
+{
+    char *view =
+        mmap(NULL, (size_t)SIM_PAGES * SIM_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+    MUST(view != MAP_FAILED);
+    return view;
+}
+
 struct sim *sim_new(unsigned domid)
 {
     struct sim *s = calloc(1, sizeof *s);
@@ -153,9 +162,8 @@ struct sim *sim_new(unsigned domid)
     s->domid = domid;
     s->memory_fd = memfd_create("guest", MFD_CLOEXEC);
     MUST(s->memory_fd >= 0 && ftruncate(s->memory_fd, (off_t)SIM_PAGES * SIM_PAGE) == 0);
-    s->memory = mmap(NULL, (size_t)SIM_PAGES * SIM_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED,
-                     s->memory_fd, 0);
-    MUST(s->memory != MAP_FAILED);
+    s->memory = view_memory(s->memory_fd);
+    s->back_view = view_memory(s->memory_fd);
     for (int i = 0; i < SIM_PORTS; i++) {
         s->ports[i].to_back = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
         s->ports[i].to_front = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -181,6 +189,7 @@ void sim_free(struct sim *s)
         (void)close(s->ports[i].to_front);
     }
     (void)munmap(s->memory, (size_t)SIM_PAGES * SIM_PAGE);
+    (void)munmap(s->back_view, (size_t)SIM_PAGES * SIM_PAGE);
     (void)close(s->memory_fd);
     free(s);
 }

@@ -19,7 +19,8 @@ struct sim {
     struct vbd_hypervisor seam;
     unsigned domid; /* whose memory this is */
     int memory_fd;
-    char *memory; /* SIM_PAGES pages, the guest's view */
+    char *memory;    /* SIM_PAGES pages, the guest's view */
+    char *back_view; /* where copies happen: for a race detector another memory, as on Xen */
     struct {
         bool valid, read_only;
     } grants[SIM_PAGES]; /* grant SIM_FIRST_GRANT + i is page i */

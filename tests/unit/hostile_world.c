@@ -1,0 +1,512 @@
+/* hostile_world.c - what misdeeds are done with, and what must hold after each: see hostile.h. */
+#include "hostile.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static const char error_node[] = "/local/domain/0/error/backend/vbd/5/51712/error";
+
+/* --- time and memory --- */
+
+static int64_t now_ms(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+char *hostile_page(struct hostile *h, unsigned page)
+{
+    return h->view + (size_t)page * SIM_PAGE;
+}
+
+static bool is_zero(void *count)
+{
+    unsigned *n = count;
+
+    return *n == 0 || (*n)-- == 0;
+}
+
+void hostile_turns(struct hostile *h, unsigned n)
+{
+    assert_true(stage_wait(h->s, is_zero, &n));
+}
+
+struct mapping {
+    struct hostile *h;
+    int pages;
+};
+
+static bool has_mapped(void *arg)
+{
+    struct mapping *m = arg;
+
+    return __atomic_load_n(&m->h->s->sim->mapped_pages, __ATOMIC_RELAXED) == m->pages;
+}
+
+void hostile_mapped(struct hostile *h, int pages)
+{
+    struct mapping m = {h, pages};
+
+    assert_true(stage_wait(h->s, has_mapped, &m));
+}
+
+/* --- xenstore --- */
+
+struct written {
+    const char *path, *value;
+    size_t len;
+};
+
+static int write_fn(struct xsc_handle *handle, void *arg)
+{
+    struct written *w = arg;
+
+    return xsc_write(handle, w->path, w->value, w->len);
+}
+
+void hostile_write(struct xsc_client *client, const char *path, const char *value, size_t len)
+{
+    struct written w = {path, value, len};
+
+    if (xsc_immediate(client, write_fn, &w, NULL) < 0)
+        abort(); /* maybe on the second thread: no assertion */
+}
+
+void hostile_state(struct hostile *h, const char *state)
+{
+    stage_write(h->s, front_key(HOSTILE, "state"), state);
+}
+
+static void write_key(struct hostile *h, const struct misdeed *m)
+{
+    const char *path = front_key(HOSTILE, m->key);
+
+    if (m->value == NULL)
+        stage_remove(h->s, path);
+    else
+        hostile_write(h->s->client, path, m->value,
+                      m->value_length > 0 ? m->value_length : strlen(m->value));
+}
+
+void hostile_prepare(struct hostile *h)
+{
+    const struct misdeed *m = h->row;
+
+    stage_expect(h->s, back_key(HOSTILE, "state"), "2");
+    stage_front(h->s, &h->front, HOSTILE, m->pages > 0 ? m->pages : 1, HOSTILE_PORT, "1");
+    if (m->key != NULL)
+        write_key(h, m);
+}
+
+void hostile_go(struct hostile *h)
+{
+    hostile_state(h, "3");
+    stage_expect(h->s, back_key(HOSTILE, "state"), "4");
+    hostile_state(h, "4");
+}
+
+void hostile_close(struct hostile *h)
+{
+    hostile_state(h, "6");
+    stage_expect(h->s, back_key(HOSTILE, "state"), "6");
+}
+
+void hostile_reconnect(struct hostile *h)
+{
+    hostile_close(h);
+    hostile_state(h, "1");
+    hostile_prepare(h);
+    hostile_go(h);
+}
+
+/* --- requests --- */
+
+static bool all_answered(struct handfront *f)
+{
+    return __atomic_load_n(handfront_rsp_prod(f), __ATOMIC_ACQUIRE) == f->req_prod;
+}
+
+struct hand_response hostile_answers(struct hostile *h, struct handfront *f)
+{
+    struct hand_response response = {.status = INT16_MAX};
+    int64_t deadline = now_ms() + SERVED_MS;
+
+    (void)handfront_push(f);
+    sim_send(h->s->sim, f->port);
+    while (!all_answered(f)) {
+        if (now_ms() > deadline)
+            fail_msg("no answer; log:\n%s", h->s->log);
+        (void)sim_wait(h->s->sim, f->port, 1);
+    }
+    if (f->req_prod - f->rsp_cons > f->size) /* it did not take them: they are written over */
+        f->rsp_cons = f->req_prod - f->size;
+    while (handfront_take(f, &response))
+        ;
+    return response;
+}
+
+struct hand_request hostile_pages(struct hostile *h, uint8_t op, uint64_t sector, unsigned count)
+{
+    struct hand_request r = {
+        .op = op, .count = (uint8_t)count, .id = h->next_id++, .sector = sector};
+
+    for (unsigned i = 0; i < 11; i++)
+        r.segments[i] = (struct hand_segment){sim_grant(h->s->sim, DATA + i, false), 0, 7};
+    return r;
+}
+
+int16_t hostile_ask(struct hostile *h, const struct hand_request *r)
+{
+    struct hand_response response;
+
+    handfront_put(&h->front, r);
+    response = hostile_answers(h, &h->front);
+    assert_true(response.id == r->id);
+    assert_int_equal(response.op, r->op);
+    return response.status;
+}
+
+void hostile_describe(struct hostile *h, unsigned at, uint32_t grant, uint8_t first, uint8_t last)
+{
+    char *descriptor = hostile_page(h, DESCRIPTORS + at / 512) + (size_t)(at % 512) * 8;
+
+    memcpy(descriptor, &grant, 4);
+    descriptor[4] = (char)first;
+    descriptor[5] = (char)last;
+}
+
+struct hand_indirect hostile_indirect(struct hostile *h, uint8_t inner, uint64_t sector,
+                                      unsigned count)
+{
+    struct hand_indirect r = {
+        .inner = inner, .count = (uint16_t)count, .id = h->next_id++, .sector = sector};
+
+    for (unsigned i = 0; i < count && i < 4096; i++)
+        hostile_describe(h, i, sim_grant(h->s->sim, DATA + i % 512, false), 0, 7);
+    for (unsigned i = 0; i < 8; i++)
+        r.grants[i] = sim_grant(h->s->sim, DESCRIPTORS + i, true);
+    return r;
+}
+
+int16_t hostile_ask_indirect(struct hostile *h, const struct hand_indirect *r)
+{
+    struct hand_response response;
+
+    handfront_put_indirect(&h->front, r);
+    response = hostile_answers(h, &h->front);
+    assert_true(response.id == r->id);
+    return response.status;
+}
+
+static int16_t ask_discard(struct hostile *h, const struct hostile_ask *a)
+{
+    struct hand_discard r = {
+        .flag = a->count, .id = h->next_id++, .sector = a->sector, .sectors = a->sectors};
+
+    handfront_put_discard(&h->front, &r);
+    return hostile_answers(h, &h->front).status;
+}
+
+static int16_t ask_direct(struct hostile *h, const struct hostile_ask *a)
+{
+    struct hand_request r = hostile_pages(h, a->op, a->sector, a->count);
+
+    for (unsigned i = 0; i < 11; i++)
+        memset(hostile_page(h, DATA + i), 0xee, SIM_PAGE);
+    r.segments[a->count > 0 && a->count <= 11 ? a->count - 1 : 0].first = a->first;
+    r.segments[a->count > 0 && a->count <= 11 ? a->count - 1 : 0].last = a->last;
+    return hostile_ask(h, &r);
+}
+
+void hostile_ask_row(struct hostile *h)
+{
+    const struct hostile_ask *a = &h->row->ask;
+    struct hand_indirect r;
+
+    if (a->op == 5) {
+        assert_int_equal(ask_discard(h, a), a->gets);
+    } else if (a->op == 6) {
+        r = hostile_indirect(h, a->count, a->sector, a->indirect);
+        assert_int_equal(hostile_ask_indirect(h, &r), a->gets);
+    } else {
+        assert_int_equal(ask_direct(h, a), a->gets);
+    }
+}
+
+/* --- the second thread --- */
+
+static void *act_on(void *arg)
+{
+    struct hostile *h = arg;
+
+    for (unsigned n = 0; !atomic_load(&h->stop); n++) {
+        h->act(h, n);
+        atomic_fetch_add(&h->acts, 1);
+        (void)sched_yield();
+    }
+    return NULL;
+}
+
+void hostile_thread(struct hostile *h, void (*act)(struct hostile *h, unsigned n))
+{
+    h->act = act;
+    atomic_store(&h->stop, false);
+    atomic_store(&h->acts, 0);
+    assert_int_equal(pthread_create(&h->thread, NULL, act_on, h), 0);
+    while (atomic_load(&h->acts) == 0)
+        (void)sched_yield();
+}
+
+void hostile_join(struct hostile *h)
+{
+    atomic_store(&h->stop, true);
+    assert_int_equal(pthread_join(h->thread, NULL), 0);
+}
+
+/* --- images --- */
+
+static void make_image(const char *path, int fill, size_t len)
+{
+    char *bytes = malloc(len);
+    int fd = open(path, O_CREAT | O_TRUNC | O_WRONLY, 0600);
+
+    assert_true(fd >= 0 && bytes != NULL);
+    memset(bytes, fill, len);
+    assert_int_equal(fill == 0 ? ftruncate(fd, (off_t)len) : write(fd, bytes, len),
+                     fill == 0 ? 0 : (ssize_t)len);
+    close(fd);
+    free(bytes);
+}
+
+/* Reads all of it: must have this length. */
+static char *image_bytes(const char *path, size_t len)
+{
+    char *bytes = malloc(len);
+    int fd = open(path, O_RDONLY);
+    struct stat st;
+
+    assert_true(fd >= 0 && bytes != NULL && fstat(fd, &st) == 0);
+    assert_int_equal(st.st_size, len);
+    assert_int_equal(pread(fd, bytes, len, 0), len);
+    close(fd);
+    return bytes;
+}
+
+static bool filled_with(const char *bytes, char fill, size_t len)
+{
+    return bytes[0] == fill && memcmp(bytes, bytes + 1, len - 1) == 0;
+}
+
+bool hostile_disk_is_empty(struct hostile *h)
+{
+    char *bytes = image_bytes(h->s->image, STAGE_DISK_BYTES);
+    bool empty = filled_with(bytes, 0, STAGE_DISK_BYTES);
+
+    free(bytes);
+    return empty;
+}
+
+/* --- devices in use --- */
+
+/* Writes a page of `fill` at a sector and reads it back into the next guest page. */
+static int16_t write_and_read(struct hostile *h, struct handfront *f, unsigned page,
+                              uint64_t sector, int fill)
+{
+    struct hand_request r = {.op = 1,
+                             .count = 1,
+                             .id = h->next_id++,
+                             .sector = sector,
+                             .segments = {{sim_grant(h->s->sim, page, false), 0, 7}}};
+    struct hand_response written;
+
+    memset(hostile_page(h, page), fill, SIM_PAGE);
+    handfront_put(f, &r);
+    written = hostile_answers(h, f);
+    assert_true(written.id == r.id);
+    r.op = 0;
+    r.id = h->next_id++;
+    r.segments[0].grant = sim_grant(h->s->sim, page + 1, false);
+    memset(hostile_page(h, page + 1), ~fill, SIM_PAGE);
+    handfront_put(f, &r);
+    assert_int_equal(hostile_answers(h, f).status, OKAY);
+    if (written.status == OKAY)
+        assert_memory_equal(hostile_page(h, page), hostile_page(h, page + 1), SIM_PAGE);
+    return written.status;
+}
+
+void hostile_neighbour(struct hostile *h)
+{
+    int fill = 'a' + (int)(h->honest_round++ % 26);
+    char *bytes;
+
+    assert_int_equal(write_and_read(h, &h->honest, HONEST_DATA, 64, fill), OKAY);
+    bytes = image_bytes(h->guard, GUARD_BYTES);
+    assert_true(filled_with(bytes, 'G', 64 * 512));
+    assert_true(filled_with(bytes + 64 * 512, (char)fill, SIM_PAGE));
+    assert_true(filled_with(bytes + 72 * 512, 'G', GUARD_BYTES - 72 * 512));
+    free(bytes);
+}
+
+static void use(struct hostile *h)
+{
+    (void)hostile_answers(h, &h->front); /* whatever is under way */
+    if (h->row->read_only)
+        assert_int_equal(write_and_read(h, &h->front, DATA + 500, 8, 'd'), FAULTY);
+    else
+        assert_int_equal(write_and_read(h, &h->front, DATA + 500, 8, 'd'), OKAY);
+}
+
+/* --- a row's beginning and end --- */
+
+static void make_device(struct hostile *h, const struct misdeed *row)
+{
+    h->row = row;
+    h->s->log[0] = '\0';
+    h->s->ended = 0;
+    make_image(h->s->image, 0, STAGE_DISK_BYTES);
+    assert_int_equal(stage_create(h->s, HOSTILE, h->s->image, row->read_only), 0);
+    if (row->options != NULL)
+        stage_write(h->s, back_key(HOSTILE, "vbdkit-options"), row->options);
+    if (row->begin != BEGINS_CREATED)
+        h->back = stage_run(h->s, HOSTILE);
+}
+
+void hostile_begin(struct hostile *h, const struct misdeed *row)
+{
+    make_device(h, row);
+    if (row->begin != BEGINS_CONNECTED)
+        return;
+    hostile_prepare(h);
+    if (row->commit != NULL)
+        hostile_go(h);
+    else
+        hostile_state(h, "3");
+}
+
+static void expect_sentence(struct hostile *h)
+{
+    char *text;
+
+    stage_expect(h->s, back_key(HOSTILE, "state"), "5");
+    text = stage_read(h->s, error_node);
+    if (text == NULL || strstr(text, h->row->says) == NULL)
+        fail_msg("the error node says \"%s\", not \"%s\"", text != NULL ? text : "(missing)",
+                 h->row->says);
+    free(text);
+}
+
+static void check_end(struct hostile *h)
+{
+    if (h->row->commit == NULL && h->row->end <= ENDS_UNTOUCHED)
+        hostile_go(h);
+    switch (h->row->end) {
+    case ENDS_UNTOUCHED:
+        (void)hostile_answers(h, &h->front);
+        assert_true(hostile_disk_is_empty(h));
+        use(h);
+        break;
+    case ENDS_SERVED:
+        use(h);
+        break;
+    case ENDS_REFUSED:
+        expect_sentence(h);
+        break;
+    case ENDS_CLOSED:
+        stage_expect(h->s, back_key(HOSTILE, "state"), "6");
+        return;
+    case ENDS_EITHER:
+        break;
+    }
+    hostile_close(h);
+}
+
+static bool nodes_are_gone(void *arg)
+{
+    struct hostile *h = arg;
+
+    return stage_count(h->s, "/local") == h->nodes;
+}
+
+/* Nothing is held but what the neighbour holds. */
+static void check_leaks(struct hostile *h)
+{
+    assert_int_equal(__atomic_load_n(&h->s->sim->mapped_pages, __ATOMIC_RELAXED), 1);
+    assert_int_equal(__atomic_load_n(&h->s->sim->bound_ports, __ATOMIC_RELAXED), 1);
+}
+
+static void remove_device(struct hostile *h)
+{
+    stage_remove_device(h->s, HOSTILE);
+    check_leaks(h);
+    if (!stage_wait(h->s, nodes_are_gone, h))
+        fail_msg("%d nodes, not %d", stage_count(h->s, "/local"), h->nodes);
+}
+
+void hostile_check(struct hostile *h)
+{
+    static const struct misdeed none = {.name = "a fresh device"};
+    char *bytes;
+
+    hostile_neighbour(h);
+    check_end(h);
+    check_leaks(h);
+    bytes = image_bytes(h->s->image, STAGE_DISK_BYTES);
+    free(bytes);
+    remove_device(h);
+    make_device(h, &none);
+    hostile_prepare(h);
+    hostile_go(h);
+    use(h);
+    remove_device(h);
+    hostile_neighbour(h);
+}
+
+/* --- the world --- */
+
+struct hostile *hostile_new(void)
+{
+    struct hostile *h = calloc(1, sizeof *h);
+    struct vbd_error why = {""};
+
+    assert_non_null(h);
+    h->s = stage_new();
+    stage_remove(h->s, "/local/domain/0/backend"); /* of a world that was left alone */
+    stage_remove(h->s, "/local/domain/0/error");
+    stage_remove(h->s, "/local/domain/5/device");
+    h->next_id = 1000;
+    h->view = mmap(NULL, (size_t)SIM_PAGES * SIM_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED,
+                   h->s->sim->memory_fd, 0);
+    assert_true(h->view != MAP_FAILED);
+    assert_int_equal(xsc_client_open(NULL, &h->client, &why), 0);
+    (void)snprintf(h->guard, sizeof h->guard, "%s/guard.img", h->s->dir);
+    make_image(h->guard, 'G', GUARD_BYTES);
+    assert_int_equal(stage_create(h->s, HONEST, h->guard, false), 0);
+    stage_run(h->s, HONEST);
+    stage_connect(h->s, &h->honest, HONEST, 1, HONEST_PORT);
+    stage_write(h->s, "/local/domain/0/error/backend/vbd/5", ""); /* stays, once made */
+    h->nodes = stage_count(h->s, "/local");
+    return h;
+}
+
+void hostile_free(struct hostile *h)
+{
+    stage_remove_device(h->s, HONEST);
+    xsc_client_close(h->client);
+    (void)munmap(h->view, (size_t)SIM_PAGES * SIM_PAGE);
+    (void)unlink(h->guard);
+    stage_free(h->s);
+    free(h);
+}
