@@ -24,7 +24,7 @@ enum {
     STRANGE = 1600,     /* a page that was never granted */
     HONEST_DATA = 2048,
     DISK_SECTORS = STAGE_DISK_BYTES / 512,
-    GUARD_BYTES = 256 * 1024, /* the neighbour's image */
+    GUARD_BYTES = 128 * 1024, /* the neighbour's image */
     SERVED_MS = 10000         /* the patience with which anything is waited for */
 };
 
@@ -85,7 +85,8 @@ struct hostile {
     struct handfront front, honest;
     char
         *view; /* guest memory once more: what is written here races with nothing a detector sees */
-    char guard[96]; /* the neighbour's image */
+    char disk[32], guard[32]; /* paths of the images: the hostile one's, the neighbour's */
+    int disk_fd, guard_fd;
     unsigned honest_round;
     uint64_t next_id;
     int nodes; /* in xenstore while the hostile device is not there */

@@ -201,21 +201,21 @@ static void disk_smaller_than_its_image(struct hostile *h)
 {
     struct hand_request r = hostile_pages(h, 1, 0, 1);
 
-    assert_int_equal(truncate(h->s->image, STAGE_DISK_BYTES / 2), 0);
-    stage_write(h->s, back_key(HOSTILE, "params"), h->s->image);
+    assert_int_equal(truncate(h->disk, STAGE_DISK_BYTES / 2), 0);
+    stage_write(h->s, back_key(HOSTILE, "params"), h->disk);
     stage_expect(h->s, back_key(HOSTILE, "sectors"), "1024");
     r.sector = DISK_SECTORS / 2 - 4;
     assert_int_equal(hostile_ask(h, &r), FAULTY);
     r.sector = DISK_SECTORS - 8;
     assert_int_equal(hostile_ask(h, &r), FAULTY);
-    assert_int_equal(truncate(h->s->image, STAGE_DISK_BYTES), 0);
+    assert_int_equal(truncate(h->disk, STAGE_DISK_BYTES), 0);
 }
 
 static void tail_of_the_image_that_is_no_sector(struct hostile *h)
 {
     struct hand_request r;
 
-    assert_int_equal(truncate(h->s->image, STAGE_DISK_BYTES - 512), 0);
+    assert_int_equal(truncate(h->disk, STAGE_DISK_BYTES - 512), 0);
     h->back = stage_run(h->s, HOSTILE);
     hostile_prepare(h);
     hostile_go(h);
@@ -223,7 +223,7 @@ static void tail_of_the_image_that_is_no_sector(struct hostile *h)
     assert_int_equal(hostile_ask(h, &r), FAULTY);
     r.segments[0].last = 6; /* all that the image has there */
     assert_int_equal(hostile_ask(h, &r), FAULTY);
-    assert_int_equal(truncate(h->s->image, STAGE_DISK_BYTES), 0);
+    assert_int_equal(truncate(h->disk, STAGE_DISK_BYTES), 0);
 }
 
 #define ASK(what, op, count, sector, first, last, gets)                                            \

@@ -206,7 +206,7 @@ static void back_removed_in_use(struct hostile *h)
     stage_remove(h->s, back_key(HOSTILE, ""));
     back_ends(h);
     assert_int_equal(stage_destroy(h->s, HOSTILE), 0);
-    assert_int_equal(stage_create(h->s, HOSTILE, h->s->image, false), 0);
+    assert_int_equal(stage_create(h->s, HOSTILE, h->disk, false), 0);
     h->back = stage_run(h->s, HOSTILE);
     hostile_prepare(h);
     hostile_go(h);
@@ -320,7 +320,7 @@ static void frontend_id_of_row(struct hostile *h)
 
 static void params_rewritten_in_use(struct hostile *h)
 {
-    const char *const others[] = {h->guard, "/dev/null", "", "/", "\xff\xfe", h->s->image};
+    const char *const others[] = {h->guard, "/dev/null", "", "/", "\xff\xfe", h->disk};
 
     for (unsigned i = 0; i < 6; i++) {
         struct hand_request r = hostile_pages(h, 1, DISK_SECTORS - 8, 1);
