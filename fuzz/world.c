@@ -4,12 +4,6 @@
 
 #include <errno.h>
 
-_Noreturn void world_broken(const char *file, int line, const char *promise)
-{
-    (void)fprintf(stderr, "%s:%d: broken promise: %s\n", file, line, promise);
-    abort();
-}
-
 /* --- memory --- */
 
 static void *world_alloc(void *ctx, size_t size)

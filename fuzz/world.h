@@ -8,15 +8,11 @@
 #ifndef FUZZ_WORLD_H
 #define FUZZ_WORLD_H
 
-#include <stdio.h>
-#include <stdlib.h>
-
 #include "input.h"
+#include "must.h"
 #include "vbdkit/xsc.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define must(promise) ((promise) ? (void)0 : world_broken(__FILE__, __LINE__, #promise))
 
 enum {
     HEADER = 16,
@@ -86,7 +82,6 @@ struct world {
 };
 
 /* world.c */
-_Noreturn void world_broken(const char *file, int line, const char *promise);
 /* Makes the session; false when there was no memory. */
 bool world_begin(struct world *w, unsigned long fail_at);
 /* Frees the session and says that every promise was kept. */
