@@ -82,7 +82,7 @@ struct world {
     } pages[PAGES];
     uint32_t req_prod; /* the front's own */
     uint32_t rsp_seen;
-    uint64_t next_sector;
+    uint64_t next_sector, next_id;
 
     /* The hypervisor and the allocator. */
     struct vbd_hypervisor hypervisor;

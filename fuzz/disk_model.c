@@ -1,8 +1,10 @@
 /* disk_model.c - a pass and what it owes: each request that was taken is answered once, as its fate
  * was; events are sent when they were asked for; nothing sleeps while there is work. */
+#include <errno.h>
+
 #include "disk.h"
 
-enum { READ = 0, ERROR = -1, NOT_SUPPORTED = -2, NOT_SUPPORTED_ERRNO = -95 };
+enum { READ = 0, ERROR = -1, NOT_SUPPORTED = -2, ANY = -3 };
 enum { REQ_PROD, REQ_EVENT, RSP_PROD, RSP_EVENT };
 
 /* --- the allocator --- */
@@ -65,32 +67,42 @@ static void forget(struct world *w, unsigned i)
 
 /* --- responses --- */
 
-static bool is_fate(const struct record *r, int status)
+/* How well a status fits what became of a request: it is its fate; it can be; or it can be, and so
+ * can another one later. */
+enum fit { NO_FIT, FITS_LATER, FITS_EITHER, FITS };
+
+static enum fit fit(const struct record *r, int status)
 {
     if (r->verdict != 0)
-        return status == r->verdict;
+        return status == r->verdict ? FITS : NO_FIT;
     if (!r->finished)
-        return status == ERROR && r->may_fail && r->slot == NULL && !r->under_way;
+        return status == ERROR && r->may_fail && r->slot == NULL ? FITS_LATER : NO_FIT;
     if (r->result < 0)
-        return status == (r->result == NOT_SUPPORTED_ERRNO ? NOT_SUPPORTED : ERROR);
-    if (r->effect == READ && status == ERROR)
-        return r->may_fail;
-    return status == 0 && !r->must_fail;
+        return status == (r->result == -EOPNOTSUPP ? NOT_SUPPORTED : ERROR) ? FITS : NO_FIT;
+    if (status == ERROR && r->effect == READ && r->may_fail)
+        return r->must_fail ? FITS : FITS_EITHER;
+    return status == 0 && !r->must_fail ? FITS : NO_FIT;
 }
 
-static void judge_response(struct world *w, uint64_t id, uint8_t op, int status)
+/* Which request a response is for, or w->count. A guest may have used an id twice: where it can't
+ * be told which of them failed, the model stops judging. */
+static unsigned answered_by(struct world *w, uint64_t id, uint8_t op, int status)
 {
-    for (unsigned i = 0; i < w->count; i++) {
-        const struct record *r = w->order[i];
+    unsigned best = w->count, last = w->config.in_order && w->count > 0 ? 1 : w->count;
+    enum fit best_fit = NO_FIT;
 
-        if (r->id == id && r->op == op && is_fate(r, status)) {
-            forget(w, i);
-            w->answered++;
-            return;
+    for (unsigned i = 0; i < last; i++) {
+        const struct record *r = w->order[i];
+        enum fit f = r->id == id && r->op == op ? fit(r, status) : NO_FIT;
+
+        if (f == FITS_LATER && best_fit == FITS_LATER)
+            w->wild = true;
+        if (f > best_fit) {
+            best_fit = f;
+            best = i;
         }
-        must(!w->config.in_order);
     }
-    must(!"a response to nothing, or not what became of the request");
+    return best;
 }
 
 static uint32_t response_bytes(const struct world *w)
@@ -98,16 +110,24 @@ static uint32_t response_bytes(const struct world *w)
     return w->config.layout == VBD_LAYOUT_X86_32 ? 12 : 16;
 }
 
-static void take_response(struct world *w, uint32_t index)
+/* Takes it when it has this status. */
+static void take_response(struct world *w, uint32_t index, int wanted)
 {
-    const char *slot = (char *)w->guest + guest_slot(w, index);
+    const char *slot = (const char *)w->guest + guest_slot(w, index);
+    unsigned by;
     uint64_t id;
     int16_t status;
 
     memcpy(&id, slot, 8);
     memcpy(&status, slot + 10, 2);
     must(slot[9] == 0 && (response_bytes(w) == 12 || memcmp(slot + 12, "\0\0\0\0", 4) == 0));
-    judge_response(w, id, (uint8_t)slot[8], status);
+    must(status == 0 || status == ERROR || status == NOT_SUPPORTED);
+    if (status != wanted && wanted != ANY)
+        return;
+    by = answered_by(w, id, (uint8_t)slot[8], status);
+    must(by < w->count);
+    forget(w, by);
+    w->answered++;
 }
 
 /* Whether the event index lies behind `old` and not behind `now`. */
@@ -134,11 +154,19 @@ static void absorb(struct world *w, uint32_t now)
                response_bytes(w));
 }
 
+/* What is certain first, so that an id that was used twice misleads nobody. */
 static void take_responses(struct world *w, uint32_t now)
 {
+    static const int in_turn[] = {0, NOT_SUPPORTED, ERROR}, as_they_come[] = {ANY};
+    const int *statuses = w->config.in_order ? as_they_come : in_turn;
+
     must(w->notified == (asked(guest_word(w, RSP_EVENT), w->rsp_seen, now) ? 1 : 0));
-    for (; w->rsp_seen != now; w->rsp_seen++)
-        take_response(w, w->rsp_seen);
+    for (unsigned k = 0; k < (w->config.in_order ? 1 : 3); k++)
+        for (uint32_t i = w->rsp_seen; i != now; i++)
+            take_response(w, i, statuses[k]);
+    w->rsp_seen = now;
+    for (unsigned i = 0; i < w->count && !w->config.in_order; i++)
+        must(w->order[i]->verdict == 0 && !w->order[i]->finished);
 }
 
 /* --- a pass --- */
@@ -191,7 +219,7 @@ bool model_pass(struct world *w)
         guest_check(w);
         take_responses(w, now);
         must(vbd_queue_broken(w->queue) == w->broken);
-        must(vbd_queue_idle(w->queue) == (w->count == 0));
+        must(w->wild || vbd_queue_idle(w->queue) == (w->count == 0));
     }
     w->in_pass = false;
     w->events += (uint64_t)w->notified;
@@ -241,7 +269,7 @@ void model_end(struct world *w)
         while (w->held_count > 0)
             storage_complete(w, i % w->held_count, 0);
     }
-    must(vbd_queue_idle(w->queue) && w->count == 0 && w->held_count == 0);
+    must(vbd_queue_idle(w->queue) && w->held_count == 0 && (w->count == 0 || w->wild));
     if (!w->wild)
         guest_check(w);
     check_counters(w);

@@ -263,7 +263,7 @@ void request_put(struct world *w, struct input *in)
     p.count = p.op < 6 ? p.shape % 12u : (p.shape & 0x3fu) * (op & 0x40 ? 9 : 1);
     if (p.count > SEGMENTS)
         p.count = SEGMENTS;
-    put(slot + o.id, 8, id * 0x0101010101010101u);
+    put(slot + o.id, 8, id < 200 ? w->next_id++ << 32 | id : id);
     put(slot + o.sector, 8, choose_sector(w, &p));
     sectors =
         p.op < 6 ? put_direct(&p, slot, slot + o.tail) : put_indirect(w, &p, slot, slot + o.tail);
