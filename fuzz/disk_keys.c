@@ -199,6 +199,14 @@ static void append(char *text, size_t size, const char *more)
     strncat(text, more, size - strlen(text) - 1);
 }
 
+static void append_value(char *text, size_t size, const char *value)
+{
+    if (value == NULL)
+        return;
+    append(text, size, "=");
+    append(text, size, value);
+}
+
 /* Options by their names, with values of the input; commas and bytes where it likes. */
 static void parse_options(struct input *in)
 {
@@ -212,12 +220,8 @@ static void parse_options(struct input *in)
     struct vbd_error why = {""};
 
     for (unsigned n = take_byte(in) % 5; n > 0; n--) {
-        const char *value;
-
         append(text, sizeof text, names[take_byte(in) % (sizeof names / sizeof names[0])]);
-        value = take_value(in, buffer);
-        append(text, sizeof text, value != NULL ? "=" : "");
-        append(text, sizeof text, value != NULL ? value : "");
+        append_value(text, sizeof text, take_value(in, buffer));
         append(text, sizeof text, n > 1 ? "," : "");
     }
     vbd_back_options_init(&o);

@@ -174,8 +174,10 @@ void request_read(struct world *w, uint32_t index, struct record *ret)
 
 /* --- putting --- */
 
+/* Of a request: `many` segments, some bytes `mutated`. */
 struct plan {
-    uint8_t op, sector, shape, base;
+    uint8_t op, id, sector, shape, base;
+    bool many, mutated;
     uint32_t count;
 };
 
@@ -250,35 +252,49 @@ static void mutate(const struct world *w, struct input *in, uint8_t *slot)
     }
 }
 
-void request_put(struct world *w, struct input *in)
+static struct plan take_plan(struct input *in)
 {
-    uint8_t slot[112] = {0}, op = take_byte(in), id = take_byte(in);
-    uint32_t at = guest_slot(w, w->req_prod), sectors;
-    struct offsets o = offsets(w);
-    struct plan p = {.op = op & 7};
+    struct plan p = {.op = take_byte(in)};
 
+    p.mutated = (p.op & 0x80) != 0;
+    p.many = (p.op & 0x40) != 0;
+    p.op &= 7;
+    p.id = take_byte(in);
     p.sector = take_byte(in);
     p.shape = take_byte(in);
     p.base = take_byte(in);
-    p.count = p.op < 6 ? p.shape % 12u : (p.shape & 0x3fu) * (op & 0x40 ? 9 : 1);
+    p.count = p.op < 6 ? p.shape % 12u : (p.shape & 0x3fu) * (p.many ? 9 : 1);
     if (p.count > SEGMENTS)
         p.count = SEGMENTS;
-    put(slot + o.id, 8, id < 200 ? w->next_id++ << 32 | id : id);
-    put(slot + o.sector, 8, choose_sector(w, &p));
-    sectors =
-        p.op < 6 ? put_direct(&p, slot, slot + o.tail) : put_indirect(w, &p, slot, slot + o.tail);
-    w->next_sector = choose_sector(w, &p) + sectors;
-    if (op & 0x80)
+    return p;
+}
+
+/* A slot may lie on two pages. */
+static void put_slot(struct world *w, const uint8_t *slot)
+{
+    uint32_t at = guest_slot(w, w->req_prod++), len = w->slot_bytes, room = PAGE - at % PAGE;
+
+    if (room > len)
+        room = len;
+    guest_write(w, at / PAGE, at % PAGE, slot, room);
+    if (len > room)
+        guest_write(w, at / PAGE + 1, 0, slot + room, len - room);
+}
+
+void request_put(struct world *w, struct input *in)
+{
+    struct plan p = take_plan(in);
+    struct offsets o = offsets(w);
+    uint8_t slot[112] = {0};
+    uint64_t sector = choose_sector(w, &p);
+
+    put(slot + o.id, 8, p.id < 200 ? w->next_id++ << 32 | p.id : p.id);
+    put(slot + o.sector, 8, sector);
+    w->next_sector = sector + (p.op < 6 ? put_direct(&p, slot, slot + o.tail)
+                                        : put_indirect(w, &p, slot, slot + o.tail));
+    if (p.mutated)
         mutate(w, in, slot);
     else if (w->req_prod - w->rsp_seen >= w->ring_size)
         return; /* no room */
-    for (uint32_t done = 0; done < w->slot_bytes;) {
-        uint32_t room = PAGE - (at + done) % PAGE, len = w->slot_bytes - done;
-
-        if (len > room)
-            len = room;
-        guest_write(w, (at + done) / PAGE, (at + done) % PAGE, slot + done, len);
-        done += len;
-    }
-    w->req_prod++;
+    put_slot(w, slot);
 }

@@ -82,7 +82,7 @@ static void find_owners(struct world *w, struct operation *o)
     const struct vbd_slot *slot = VBD_CONTAINER(o->io, struct vbd_slot, io);
 
     o->of[o->count++] = owner(w, slot);
-    for (const struct vbd_list *at = slot->merged.next; at != &slot->merged; at = at->next) {
+    for (struct vbd_list *at = slot->merged.next; at != &slot->merged; at = at->next) {
         must(o->count < TOGETHER);
         o->of[o->count++] = owner(w, VBD_CONTAINER(at, struct vbd_slot, link));
     }
