@@ -93,7 +93,7 @@ static unsigned answered_by(struct world *w, uint64_t id, uint8_t op, int status
 
     for (unsigned i = 0; i < last; i++) {
         const struct record *r = w->order[i];
-        enum fit f = r->id == id && r->op == op ? fit(r, status) : NO_FIT;
+        enum fit f = r->id == id && r->effect == op ? fit(r, status) : NO_FIT;
 
         if (f == FITS_LATER && best_fit == FITS_LATER)
             w->wild = true;
