@@ -1,5 +1,6 @@
 /* hostile.h - a guest that keeps to no rule, for test_hostile_guest.c: its misdeeds are rows of
- * tables, each table in a hostile_*.c file; hostile_world.c has what they do them with.
+ * tables, each table in a hostile_*.c file; hostile_front.c and hostile_world.c have what they are
+ * done with.
  *
  * The stage is that of stage.h with two devices of one guest: the hostile one is made anew for each
  * row, the honest neighbour lives as long as the program.
@@ -70,13 +71,45 @@ struct misdeed {
     } ask;
 };
 
+/* Rows that differ from each other in little. */
+#define SERVED(what, how)                                                                          \
+    {                                                                                              \
+        .name = what, .commit = how, .end = ENDS_SERVED                                            \
+    }
+#define UNTOUCHED(what, how)                                                                       \
+    {                                                                                              \
+        .name = what, .commit = how, .end = ENDS_UNTOUCHED                                         \
+    }
+#define CLOSED(what, how)                                                                          \
+    {                                                                                              \
+        .name = what, .commit = how, .end = ENDS_CLOSED                                            \
+    }
+#define EITHER(what, how)                                                                          \
+    {                                                                                              \
+        .name = what, .commit = how, .end = ENDS_EITHER                                            \
+    }
+#define OFFERED(what, how, ending)                                                                 \
+    {                                                                                              \
+        .name = what, .commit = how, .end = ending, .begin = BEGINS_OFFERED                        \
+    }
+/* The front keeps its grants, more of them than the backend will. */
+#define KEPT .options = "persistent=4", .key = "feature-persistent", .value = "1"
+#define KEEPS(what, how, ending)                                                                   \
+    {                                                                                              \
+        .name = what, .commit = how, .end = ending, KEPT                                           \
+    }
+/* What is said of indexes that can't be. */
+#define BROKEN "the guest broke its ring: a producer index out of range"
+#define TEN(x) x x x x x x x x x x
+#define LONG TEN(TEN(TEN("1") TEN("1") TEN("1") TEN("1"))) /* a value of 4000 bytes */
+
 struct misdeeds {
     const struct misdeed *rows;
     size_t count;
 };
 
 extern const struct misdeeds misdeeds_of_ring, misdeeds_of_requests, misdeeds_of_grants,
-    misdeeds_of_races, misdeeds_of_keys, misdeeds_of_states;
+    misdeeds_of_races, misdeeds_of_keys, misdeeds_of_states, misdeeds_of_toolstack;
 
 struct hostile {
     struct stage *s;
@@ -133,6 +166,8 @@ void hostile_prepare(struct hostile *h);
 /* The front is ready; waits until both are Connected. */
 void hostile_go(struct hostile *h);
 void hostile_close(struct hostile *h);
+/* The daemon goes; the guest stays connected. */
+void hostile_park(struct hostile *h);
 /* Closes, begins anew, and is connected. */
 void hostile_reconnect(struct hostile *h);
 void hostile_state(struct hostile *h, const char *state);

@@ -196,21 +196,6 @@ static void revoked_and_forgotten(struct hostile *h)
     assert_int_equal(hostile_ask(h, &r), FAULTY);
 }
 
-#define KEPT .options = "persistent=4", .key = "feature-persistent", .value = "1"
-#define UNTOUCHED(what, how)                                                                       \
-    {                                                                                              \
-        .name = what, .commit = how, .end = ENDS_UNTOUCHED                                         \
-    }
-#define SERVED(what, how)                                                                          \
-    {                                                                                              \
-        .name = what, .commit = how, .end = ENDS_SERVED                                            \
-    }
-#define KEEPS(what, how, ending)                                                                   \
-    {                                                                                              \
-        .name = what, .commit = how, .end = ending, KEPT                                           \
-    }
-#define BROKEN "the guest broke its ring: a producer index out of range"
-
 static const struct misdeed rows[] = {
     UNTOUCHED("grant 0", grant_zero),
     UNTOUCHED("grant 0xffffffff", grant_of_all_ones),

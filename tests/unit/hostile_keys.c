@@ -263,8 +263,6 @@ static void keys_rewritten_in_use(struct hostile *h)
     stage_write(h->s, front_key(HOSTILE, "backend-id"), "7");
 }
 
-#define TEN(x) x x x x x x x x x x
-#define LONG TEN(TEN("1111" TEN("1") TEN("1") TEN("1") "111111")) /* 4000 bytes */
 #define HUGE "340282366920938463463374607431768211457"
 #define BINARY "\x01\x80\xff\x7f"
 #define NUL_AMID "1\0002"

@@ -3,7 +3,6 @@
  * get an error and change nothing. Rows for test_hostile_guest.c. */
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -268,14 +267,6 @@ static void tail_of_the_image_that_is_no_sector(struct hostile *h)
 #define WITH(what, ...)                                                                            \
     {                                                                                              \
         .commit = hostile_ask_row, .end = ENDS_UNTOUCHED, what, __VA_ARGS__                        \
-    }
-#define UNTOUCHED(what, how)                                                                       \
-    {                                                                                              \
-        .name = what, .commit = how, .end = ENDS_UNTOUCHED                                         \
-    }
-#define SERVED(what, how)                                                                          \
-    {                                                                                              \
-        .name = what, .commit = how, .end = ENDS_SERVED                                            \
     }
 
 static const struct misdeed rows[] = {

@@ -8,8 +8,6 @@
 
 #include "hostile.h"
 
-#define BROKEN "the guest broke its ring: a producer index out of range"
-
 static void put_reads(struct hostile *h, unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
@@ -286,10 +284,6 @@ static void event_storm_before_connecting(struct hostile *h)
 #define REFUSED(what, how)                                                                         \
     {                                                                                              \
         .name = what, .commit = how, .end = ENDS_REFUSED, .says = BROKEN                           \
-    }
-#define SERVED(what, how)                                                                          \
-    {                                                                                              \
-        .name = what, .commit = how, .end = ENDS_SERVED                                            \
     }
 
 static const struct misdeed rows[] = {

@@ -57,9 +57,9 @@ static size_t add(struct CMUnitTest *tests, size_t n, const struct misdeeds *tab
 
 int main(int argc, char **argv)
 {
-    static const struct misdeeds *const tables[] = {&misdeeds_of_ring,   &misdeeds_of_requests,
-                                                    &misdeeds_of_grants, &misdeeds_of_races,
-                                                    &misdeeds_of_keys,   &misdeeds_of_states};
+    static const struct misdeeds *const tables[] = {
+        &misdeeds_of_ring, &misdeeds_of_requests, &misdeeds_of_grants,   &misdeeds_of_races,
+        &misdeeds_of_keys, &misdeeds_of_states,   &misdeeds_of_toolstack};
     static struct CMUnitTest tests[1024];
     size_t n = 0;
 
