@@ -7,7 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static void say(struct conf *c, const char *format, va_list arguments)
+__attribute__((format(printf, 2, 0))) static void say(struct conf *c, const char *format,
+                                                      va_list arguments)
 {
     (void)vsnprintf(c->why, sizeof c->why, format, arguments);
 }
