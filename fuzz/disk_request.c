@@ -189,7 +189,9 @@ static uint64_t choose_sector(const struct world *w, const struct plan *p)
         return w->next_sector;
     if (p->sector < 0xf0)
         return (p->sector & 0x7f) * block;
-    return w->config.disk.sectors - (p->sector & 0xf) * block;
+    if (p->sector < 0xfa)
+        return w->config.disk.sectors - (p->sector & 0xf) * block;
+    return 0 - (p->sector & 7) * block; /* its end is beyond all numbers */
 }
 
 /* Returns its sectors. */
