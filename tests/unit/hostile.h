@@ -116,8 +116,7 @@ struct hostile {
     const struct misdeed *row;
     struct vbd_back *back;
     struct handfront front, honest;
-    char
-        *view; /* guest memory once more: what is written here races with nothing a detector sees */
+    char *view; /* guest memory once more: a detector sees no race with what is written here */
     char disk[32], guard[32]; /* paths of the images: the hostile one's, the neighbour's */
     int disk_fd, guard_fd;
     unsigned honest_round;
