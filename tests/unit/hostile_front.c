@@ -116,6 +116,16 @@ static int16_t ask_direct(struct hostile *h, const struct hostile_ask *a)
     return hostile_ask(h, &r);
 }
 
+/* The backend itself judged it: neither the storage nor the hypervisor was asked. */
+static void judged_here(struct hostile *h)
+{
+    struct vbd_back_stats stats;
+
+    vbd_back_stats(h->back, &stats);
+    assert_int_equal(stats.counters.storage_errors, 0);
+    assert_int_equal(stats.counters.grant_errors, 0);
+}
+
 void hostile_ask_row(struct hostile *h)
 {
     const struct hostile_ask *a = &h->row->ask;
@@ -129,6 +139,7 @@ void hostile_ask_row(struct hostile *h)
     } else {
         assert_int_equal(ask_direct(h, a), a->gets);
     }
+    judged_here(h);
 }
 
 /* --- the second thread --- */
