@@ -55,11 +55,29 @@ static uint64_t digest(const struct vbd_io *io, uint32_t from, uint64_t sectors)
 
 /* --- whose it is --- */
 
+/* An id may have been used twice, also for requests of which one failed before it came here. */
+static bool has_data_of(const struct record *r, const struct vbd_slot *slot)
+{
+    if (r->effect == DISCARD)
+        return r->sectors == slot->request.discard.sectors;
+    if (r->count != slot->request.segment_count)
+        return false;
+    for (uint32_t i = 0; i < r->count; i++) {
+        const struct vbd_segment *s = &slot->segments[i];
+        uint32_t page = s->grant - GRANTS;
+
+        if (r->segments[i].page != (page < PAGES ? page : PAGES) ||
+            r->segments[i].first != s->first || r->segments[i].count != s->last - s->first + 1u)
+            return false;
+    }
+    return true;
+}
+
 static bool is_of(const struct record *r, const struct vbd_slot *slot)
 {
     return r->slot == NULL && !r->finished && r->verdict == 0 && r->id == slot->request.id &&
            r->op == slot->request.operation && r->effect == slot->request.effect &&
-           r->sector == slot->request.sector;
+           r->sector == slot->request.sector && has_data_of(r, slot);
 }
 
 /* The request behind an engine's slot: the one it was before, or the first that looks like it. */
