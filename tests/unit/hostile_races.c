@@ -10,7 +10,7 @@
 
 #include "hostile.h"
 
-enum { SLOT = 112, ROUNDS = 60, BURST = 16 };
+enum { SLOT = 112, ROUNDS = 30, BURST = 16 };
 
 /* --- slots --- */
 
