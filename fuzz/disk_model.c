@@ -79,9 +79,9 @@ static enum fit fit(const struct record *r, int status)
         return status == ERROR && r->may_fail && r->slot == NULL ? FITS_LATER : NO_FIT;
     if (r->result < 0)
         return status == (r->result == -EOPNOTSUPP ? NOT_SUPPORTED : ERROR) ? FITS : NO_FIT;
-    if (status == ERROR && r->effect == READ && r->may_fail)
-        return r->must_fail ? FITS : FITS_EITHER;
-    return status == 0 && !r->must_fail ? FITS : NO_FIT;
+    if (r->effect == READ && r->may_fail && !r->must_fail)
+        return status == 0 || status == ERROR ? FITS_EITHER : NO_FIT;
+    return status == (r->must_fail ? ERROR : 0) ? FITS : NO_FIT;
 }
 
 /* Which request a response is for, or w->count. A guest may have used an id twice: where it can't
