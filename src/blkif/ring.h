@@ -6,10 +6,13 @@
  * index modulo the size, a power of two. Everything read here was written by the other side and may
  * be anything: a producer that is further ahead than the ring is long is reported, never followed.
  *
- * Used by blkback's intake and respond. The words for the steps of "notify or sleep":
- *   publish   the new producer index becomes visible after the slots it covers
+ * Used by blkback's intake and respond. The words for the steps of "notify or sleep", which
+ * tests/models/ring.pml has as well and shows to lose no wake-up:
+ *   publish   the new producer index becomes visible after the slots it covers; then the other
+ *             side's event index says whether to notify
  *   announce  the event index says "wake me at the next one"
  *   re-check  after announcing, the producer is read again, so that no wake-up is lost
+ * In publish and in announce a fence keeps the store before the load that follows.
  */
 #ifndef BLKIF_RING_H
 #define BLKIF_RING_H
