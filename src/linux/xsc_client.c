@@ -304,7 +304,7 @@ static void read_for_all(struct xsc_client *c, const struct xsc_patience *patien
     at_once = events != 0 && may_read_at_once(c, patience);
     xsc_client_unlock(c);
     if (at_once)
-        n = xsc_transport_read(&c->transport, buffer, sizeof buffer, true);
+        n = xsc_spin_read(&c->spin, &c->transport, buffer, sizeof buffer);
     else
         n = poll_and_read(c, events, patience->deadline, buffer, sizeof buffer, &ring_event);
     xsc_client_lock(c);

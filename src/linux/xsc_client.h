@@ -12,6 +12,12 @@
  * reads with the lock released, while the others wait, each for its own answer. Whoever is woken is
  * likely to ask again soon, so output waits for the last of them to come by: their requests travel
  * together. It never waits longer than until the next poll. */
+/* Whether looking for an answer before sleeping pays; the reader's. */
+struct xsc_spin {
+    bool several;         /* processors */
+    unsigned pause, left; /* answers to be waited for asleep: after the last try, and still */
+};
+
 struct xsc_client {
     struct xsc_transport transport;
     struct xsc *x;
@@ -20,6 +26,7 @@ struct xsc_client {
     struct vbd_list waiters; /* struct waiter of xsc_client.c: threads that wait for an answer */
     size_t woken;            /* threads that were woken and have not come by yet */
     bool has_reader;
+    struct xsc_spin spin;
     bool exchanging;               /* nobody may become the reader */
     struct suspension *suspending; /* of xsc_suspend.c: who waits for that, or NULL */
     int kick[2];                   /* a pipe: wakes the reader to look at its events again */
@@ -52,5 +59,9 @@ const struct xsc_client *xsc_client_begin_callbacks(const struct xsc_client *c);
 void xsc_client_restore_callbacks(const struct xsc_client *before);
 /* Now plus timeout_ms; negative when timeout_ms is. */
 int64_t xsc_deadline(int timeout_ms);
+
+/* xsc_spin.c: reads the one answer that is on its way, from a socket; as xsc_transport_read. */
+void xsc_spin_init(struct xsc_spin *s);
+long xsc_spin_read(struct xsc_spin *s, const struct xsc_transport *t, void *buffer, size_t size);
 
 #endif

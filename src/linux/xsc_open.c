@@ -21,6 +21,7 @@ static int init(struct xsc_client *c)
         return r;
     }
     vbd_list_init(&c->waiters);
+    xsc_spin_init(&c->spin);
     (void)pthread_mutex_init(&c->lock, NULL);
     (void)pthread_condattr_init(&monotonic);
     (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
