@@ -18,6 +18,8 @@ struct waiter {
     bool woken;
 };
 
+enum { CROWD = 100 /* answers after the last that another thread waited for */ };
+
 /* The client whose callbacks this thread is running, or NULL. */
 static _Thread_local const struct xsc_client *dispatching;
 
@@ -290,11 +292,21 @@ static long poll_and_read(struct xsc_client *c, short events, int64_t deadline, 
     return ready && !*ring_event ? xsc_transport_read(&c->transport, buffer, size, false) : 0;
 }
 
+/* Whether no other thread has waited for a while: where several do, the reader leaves its processor
+ * to them, and lets their answers gather. */
+static bool is_alone(struct xsc_client *c)
+{
+    if (c->crowd == 0)
+        return true;
+    c->crowd--;
+    return false;
+}
+
 /* One turn as the reader, unlocked while it waits. Nothing stays unsent meanwhile. */
 static void read_for_all(struct xsc_client *c, const struct xsc_patience *patience)
 {
     char buffer[16384];
-    bool ring_event = false, at_once;
+    bool ring_event = false, at_once, alone;
     short events;
     long n;
 
@@ -302,8 +314,11 @@ static void read_for_all(struct xsc_client *c, const struct xsc_patience *patien
     (void)write_out(c);
     events = xsc_why(c->x)[0] == '\0' ? wanted(c) : 0;
     at_once = events != 0 && may_read_at_once(c, patience);
+    alone = is_alone(c);
     xsc_client_unlock(c);
-    if (at_once)
+    if (at_once && !alone)
+        n = xsc_transport_read(&c->transport, buffer, sizeof buffer, true);
+    else if (at_once)
         n = xsc_spin_read(&c->spin, &c->transport, buffer, sizeof buffer);
     else
         n = poll_and_read(c, events, patience->deadline, buffer, sizeof buffer, &ring_event);
@@ -327,6 +342,7 @@ static void wait_turn(struct xsc_client *c, const bool *done, int64_t deadline)
     (void)pthread_cond_init(&w.cond, &monotonic);
     (void)pthread_condattr_destroy(&monotonic);
     vbd_list_append(&c->waiters, &w.link);
+    c->crowd = CROWD;
     while (!w.woken && r == 0)
         r = deadline < 0 ? pthread_cond_wait(&w.cond, &c->lock)
                          : pthread_cond_timedwait(&w.cond, &c->lock, &until);

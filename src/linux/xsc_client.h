@@ -26,6 +26,7 @@ struct xsc_client {
     struct vbd_list waiters; /* struct waiter of xsc_client.c: threads that wait for an answer */
     size_t woken;            /* threads that were woken and have not come by yet */
     bool has_reader;
+    unsigned crowd; /* answers until the reader counts as alone; see wait_turn */
     struct xsc_spin spin;
     bool exchanging;               /* nobody may become the reader */
     struct suspension *suspending; /* of xsc_suspend.c: who waits for that, or NULL */
