@@ -113,7 +113,7 @@ void vbd_fetch_descriptors(struct vbd_queue *q)
         if (slot->copy_failed)
             grant_error(q, slot);
         else if (!slot->judged)
-            (void)vbd_judge_segments(q, slot);
+            vbd_judge_segments(q, slot);
     }
 }
 

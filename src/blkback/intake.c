@@ -62,17 +62,15 @@ static void accept(struct vbd_queue *q, struct vbd_slot *slot)
     count_kind(q, slot);
 }
 
-bool vbd_judge_segments(struct vbd_queue *q, struct vbd_slot *slot)
+void vbd_judge_segments(struct vbd_queue *q, struct vbd_slot *slot)
 {
     enum vbd_verdict verdict =
         vbd_validate_segments(&slot->request, slot->segments, &q->config.disk, &slot->bytes);
 
-    if (verdict != VBD_REQUEST_OK) {
+    if (verdict != VBD_REQUEST_OK)
         refuse(q, slot, verdict);
-        return false;
-    }
-    accept(q, slot);
-    return true;
+    else
+        accept(q, slot);
 }
 
 static bool has_data(const struct vbd_slot *slot)
@@ -93,7 +91,7 @@ static void judge(struct vbd_queue *q, struct vbd_slot *slot)
     if (slot->request.operation == VBD_OP_INDIRECT)
         slot->segments = slot->indirect; /* fetched and judged next */
     else if (has_data(slot))
-        (void)vbd_judge_segments(q, slot);
+        vbd_judge_segments(q, slot);
     else
         accept(q, slot);
 }

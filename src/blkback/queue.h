@@ -124,7 +124,7 @@ void vbd_queue_resize(struct vbd_queue *q, uint64_t sectors);
 void vbd_intake(struct vbd_queue *q);
 void vbd_fetch_descriptors(struct vbd_queue *q);
 /* intake: the segments of an indirect request are here; settles it when they are wrong. */
-bool vbd_judge_segments(struct vbd_queue *q, struct vbd_slot *slot);
+void vbd_judge_segments(struct vbd_queue *q, struct vbd_slot *slot);
 struct vbd_slot *vbd_admit(struct vbd_queue *q);
 void vbd_admit_data(struct vbd_queue *q);
 void vbd_release(struct vbd_queue *q, struct vbd_slot *slot);

@@ -60,30 +60,15 @@ void power_device_init(struct power_device *d)
     d->storage.info = (struct vbd_storage_info){.bytes = sizeof d->bytes, .discard = true};
 }
 
-static void move_data(struct power_device *d, const struct vbd_io *io)
-{
-    unsigned char *at = d->bytes + io->offset;
-
-    if (io->op == VBD_IO_FLUSH)
-        return;
-    assert_true(io->offset + io->length <= sizeof d->bytes);
-    if (io->op == VBD_IO_DISCARD)
-        memset(at, 0, io->length);
-    for (uint32_t i = 0; io->op != VBD_IO_DISCARD && i < io->memory_count; i++) {
-        if (io->op == VBD_IO_READ)
-            memcpy(io->memory[i].base, at, io->memory[i].len);
-        else
-            memcpy(at, io->memory[i].base, io->memory[i].len);
-        at += io->memory[i].len;
-    }
-}
-
 void power_device_complete(struct power_device *d, unsigned index)
 {
     struct vbd_io *io = d->held[index];
 
     d->held[index] = d->held[--d->count];
-    move_data(d, io);
+    if (io->op != VBD_IO_FLUSH) {
+        assert_true(io->offset + io->length <= sizeof d->bytes);
+        move_data(d->bytes, io);
+    }
     io->done(io, 0);
 }
 

@@ -24,9 +24,9 @@ static void hold(struct vbd_channel *channel, struct vbd_io *const *ios, size_t 
 
 static const struct vbd_channel_ops ops = {.struct_size = sizeof ops, .submit = hold};
 
-static void move_data(struct slow_disk *d, const struct vbd_io *io)
+void move_data(unsigned char *disk, const struct vbd_io *io)
 {
-    unsigned char *at = d->bytes + io->offset;
+    unsigned char *at = disk + io->offset;
 
     if (io->op == VBD_IO_DISCARD)
         memset(at, 0, io->length);
@@ -49,7 +49,7 @@ void complete(struct slow_disk *d, int index)
     if (io->op != VBD_IO_FLUSH) {
         assert_true(io->offset + io->length <= (uint64_t)DISK_SECTORS * 512);
         if (result == 0)
-            move_data(d, io);
+            move_data(d->bytes, io);
     }
     io->done(io, result);
 }

@@ -35,6 +35,8 @@ struct world {
     bool answered[65536]; /* by id */
 };
 
+/* Does a read, write or discard on a disk in memory; the operation is within it. */
+void move_data(unsigned char *disk, const struct vbd_io *io);
 /* Completes the operation at this place of disk.held: the first `fail_next` ones with an error. */
 void complete(struct slow_disk *d, int index);
 void complete_all(struct slow_disk *d);
