@@ -19,7 +19,7 @@
     } while (0)
 
 struct vbd_event_channel {
-    struct sim *sim;
+    struct sim *sim; /* the guest's */
     uint32_t port;
 };
 
@@ -28,36 +28,45 @@ static void add(int *counter, int by)
     (void)__atomic_add_fetch(counter, by, __ATOMIC_RELAXED);
 }
 
+/* NULL: there is no such guest. */
+static struct sim *find(struct sim *s, unsigned domid)
+{
+    while (s != NULL && s->domid != domid)
+        s = s->next;
+    return s;
+}
+
 /* The page behind a grant, or -1 when the guest did not grant it so. Grants change while queues'
  * threads look: what orders them is the ring, whose two mappings a race detector can't see to be
  * one memory. */
-static int granted(const struct sim *s, unsigned domid, uint32_t grant, bool writable)
+static int granted(const struct sim *guest, uint32_t grant, bool writable)
 {
     uint32_t page = grant - SIM_FIRST_GRANT;
 
-    if (domid != s->domid || page >= SIM_PAGES ||
-        !__atomic_load_n(&s->grants[page].valid, __ATOMIC_RELAXED))
+    if (guest == NULL || page >= SIM_PAGES ||
+        !__atomic_load_n(&guest->grants[page].valid, __ATOMIC_RELAXED))
         return -1;
-    return writable && __atomic_load_n(&s->grants[page].read_only, __ATOMIC_RELAXED) ? -1
-                                                                                     : (int)page;
+    if (writable && __atomic_load_n(&guest->grants[page].read_only, __ATOMIC_RELAXED))
+        return -1;
+    return (int)page;
 }
 
 static int map(void *ctx, unsigned domid, const uint32_t *grants, size_t count, bool writable,
                void **ret)
 {
-    struct sim *s = ctx;
+    struct sim *s = ctx, *guest = find(s, domid);
     char *at = mmap(NULL, count * SIM_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     MUST(at != MAP_FAILED);
     for (size_t i = 0; i < count; i++) {
-        int page = granted(s, domid, grants[i], writable);
+        int page = granted(guest, grants[i], writable);
 
         if (page < 0) {
             (void)munmap(at, count * SIM_PAGE);
             return -EINVAL;
         }
         MUST(mmap(at + i * SIM_PAGE, SIM_PAGE, writable ? PROT_READ | PROT_WRITE : PROT_READ,
-                  MAP_SHARED | MAP_FIXED, s->memory_fd, (off_t)page * SIM_PAGE) != MAP_FAILED);
+                  MAP_SHARED | MAP_FIXED, guest->memory_fd, (off_t)page * SIM_PAGE) != MAP_FAILED);
     }
     add(&s->mapped_pages, (int)count);
     *ret = at;
@@ -75,7 +84,7 @@ static void unmap(void *ctx, void *address, size_t count)
 static int copy(void *ctx, unsigned domid, enum vbd_copy_direction direction,
                 struct vbd_grant_copy *pieces, size_t count)
 {
-    struct sim *s = ctx;
+    struct sim *s = ctx, *guest = find(s, domid);
 
     add(&s->copy_calls, 1);
     add(&s->copied_pieces, (int)count);
@@ -83,29 +92,32 @@ static int copy(void *ctx, unsigned domid, enum vbd_copy_direction direction,
         return -EIO;
     for (size_t i = 0; i < count; i++) {
         struct vbd_grant_copy *p = &pieces[i];
-        int page = granted(s, domid, p->grant, direction == VBD_COPY_TO_GUEST);
-        char *guest = s->back_view + (size_t)(page < 0 ? 0 : page) * SIM_PAGE + p->offset;
+        int page = granted(guest, p->grant, direction == VBD_COPY_TO_GUEST);
+        char *at;
 
         p->status = page < 0 || p->offset + p->len > SIM_PAGE ? -1 : 0;
-        if (p->status == 0 && direction == VBD_COPY_TO_GUEST)
-            memcpy(guest, p->local, p->len);
-        else if (p->status == 0)
-            memcpy(p->local, guest, p->len);
+        if (p->status < 0)
+            continue;
+        at = guest->back_view + (size_t)page * SIM_PAGE + p->offset;
+        if (direction == VBD_COPY_TO_GUEST)
+            memcpy(at, p->local, p->len);
+        else
+            memcpy(p->local, at, p->len);
     }
     return 0;
 }
 
 static int bind_port(void *ctx, unsigned domid, uint32_t port, struct vbd_event_channel **ret)
 {
-    struct sim *s = ctx;
+    struct sim *s = ctx, *guest = find(s, domid);
     struct vbd_event_channel *c;
 
-    if (domid != s->domid || port >= SIM_PORTS || s->ports[port].bound)
+    if (guest == NULL || port >= SIM_PORTS || guest->ports[port].bound)
         return -EINVAL;
     c = calloc(1, sizeof *c);
     MUST(c != NULL);
-    *c = (struct vbd_event_channel){s, port};
-    s->ports[port].bound = true;
+    *c = (struct vbd_event_channel){guest, port};
+    guest->ports[port].bound = true;
     add(&s->bound_ports, 1);
     *ret = c;
     return 0;
@@ -115,7 +127,7 @@ static void unbind(void *ctx, struct vbd_event_channel *c)
 {
     struct sim *s = ctx;
 
-    s->ports[c->port].bound = false;
+    c->sim->ports[c->port].bound = false;
     add(&s->bound_ports, -1);
     free(c);
 }
@@ -126,23 +138,22 @@ static int notify(void *ctx, struct vbd_event_channel *c)
     uint64_t one = 1;
 
     add(&s->notifications, 1);
-    MUST(write(s->ports[c->port].to_front, &one, sizeof one) == sizeof one);
+    MUST(write(c->sim->ports[c->port].to_front, &one, sizeof one) == sizeof one);
     return 0;
 }
 
 static int wait_handle(void *ctx, struct vbd_event_channel *c)
 {
-    struct sim *s = ctx;
-
-    return s->ports[c->port].to_back;
+    (void)ctx;
+    return c->sim->ports[c->port].to_back;
 }
 
 static bool take_event(void *ctx, struct vbd_event_channel *c)
 {
-    struct sim *s = ctx;
     uint64_t count;
 
-    return read(s->ports[c->port].to_back, &count, sizeof count) == sizeof count;
+    (void)ctx;
+    return read(c->sim->ports[c->port].to_back, &count, sizeof count) == sizeof count;
 }
 
 static char *view_memory(int fd)
@@ -182,8 +193,20 @@ struct sim *sim_new(unsigned domid)
     return s;
 }
 
+struct sim *sim_add(struct sim *first, unsigned domid)
+{
+    struct sim *s = sim_new(domid);
+
+    s->next = first->next;
+    first->next = s;
+    return s;
+}
+
 void sim_free(struct sim *s)
 {
+    if (s == NULL)
+        return;
+    sim_free(s->next);
     for (int i = 0; i < SIM_PORTS; i++) {
         (void)close(s->ports[i].to_back);
         (void)close(s->ports[i].to_front);

@@ -1,4 +1,4 @@
-/* sim.h - a simulated hypervisor for tests: one guest's memory with a grant table, and event
+/* sim.h - a simulated hypervisor for tests: guests' memories with a grant table each, and event
  * channels on eventfds, behind the same seam as Xen. It counts what is held, so that leaks show.
  *
  * Guest memory is a memfd: a mapping made through the seam shares it, as a grant mapping does.
@@ -16,8 +16,9 @@ enum {
 };
 
 struct sim {
-    struct vbd_hypervisor seam;
-    unsigned domid; /* whose memory this is */
+    struct vbd_hypervisor seam; /* the first guest's is that of all of them */
+    unsigned domid;             /* whose memory this is */
+    struct sim *next;           /* a guest beside this one */
     int memory_fd;
     char *memory;    /* SIM_PAGES pages, the guest's view */
     char *back_view; /* where copies happen: for a race detector another memory, as on Xen */
@@ -28,7 +29,8 @@ struct sim {
         int to_back, to_front; /* eventfds; the guest's end is always there */
         bool bound;
     } ports[SIM_PORTS];
-    /* What is held, and what was called. Atomic: queues run on threads. */
+    /* What is held of all guests, and what was called, in the first one's. Atomic: queues run on
+     * threads. */
     int mapped_pages, bound_ports;
     int copy_calls, copied_pieces, notifications;
     int fail_copy_call; /* the n-th copy call from now fails as a whole; 0 never */
@@ -37,6 +39,8 @@ struct sim {
 /* Aborts the test program when the machine is out of resources. */
 struct sim *sim_new(unsigned domid);
 void sim_free(struct sim *s);
+/* Another guest of the same hypervisor; freed with the first. */
+struct sim *sim_add(struct sim *first, unsigned domid);
 
 /* The guest's side. */
 char *sim_page(struct sim *s, unsigned page);

@@ -38,15 +38,18 @@ struct stage *stage_new(void)
     if (xsc_client_open(NULL, &s->client, &why) < 0 || xsc_client_open(NULL, &s->devices, &why) < 0)
         fail_msg("%s", why.text);
     s->sim = sim_new(STAGE_GUEST);
+    s->other = sim_add(s->sim, STAGE_OTHER_GUEST);
     assert_int_equal(vbd_linux_open(&s->sim->seam, log, &s->platform, &why), 0);
     stage_write(s, "/local/domain/0/domid", "0");
     stage_write(s, "/local/domain/5/name", "guest");
+    stage_write(s, "/local/domain/4/name", "other");
     return s;
 }
 
 void stage_free(struct stage *s)
 {
     stage_remove(s, "/local/domain/5");
+    stage_remove(s, "/local/domain/4");
     stage_remove(s, "/local/domain/0/backend");
     stage_remove(s, "/local/domain/0/error");
     assert_int_equal(s->sim->mapped_pages, 0);
@@ -225,18 +228,22 @@ static const char *key_at(const char *dir, uint32_t vdev, const char *key)
     static int next;
     char *path = paths[next++ % 4];
 
-    (void)snprintf(path, sizeof paths[0], "%s/%u%s%s", dir, vdev, key[0] ? "/" : "", key);
+    (void)snprintf(path, sizeof paths[0], "%s/%u%s%s", dir, vdev & ~STAGE_OTHERS, key[0] ? "/" : "",
+                   key);
     return path;
 }
 
 const char *back_key(uint32_t vdev, const char *key)
 {
-    return key_at("/local/domain/0/backend/vbd/5", vdev, key);
+    return key_at(vdev & STAGE_OTHERS ? "/local/domain/0/backend/vbd/4"
+                                      : "/local/domain/0/backend/vbd/5",
+                  vdev, key);
 }
 
 const char *front_key(uint32_t vdev, const char *key)
 {
-    return key_at("/local/domain/5/device/vbd", vdev, key);
+    return key_at(vdev & STAGE_OTHERS ? "/local/domain/4/device/vbd" : "/local/domain/5/device/vbd",
+                  vdev, key);
 }
 
 /* --- the toolstack --- */
@@ -262,7 +269,9 @@ static bool is_done(void *arg)
 
 static struct vbd_id id_of(uint32_t vdev)
 {
-    return (struct vbd_id){.backend_class = "vbd", .domid = STAGE_GUEST, .vdev = vdev};
+    return (struct vbd_id){.backend_class = "vbd",
+                           .domid = vdev & STAGE_OTHERS ? STAGE_OTHER_GUEST : STAGE_GUEST,
+                           .vdev = vdev & ~STAGE_OTHERS};
 }
 
 int stage_create(struct stage *s, uint32_t vdev, const char *params, bool read_only)
@@ -373,12 +382,13 @@ void stage_remove_device(struct stage *s, uint32_t vdev)
 void stage_front(struct stage *s, struct handfront *f, uint32_t vdev, unsigned pages, uint32_t port,
                  const char *state)
 {
+    struct sim *guest = vdev & STAGE_OTHERS ? s->other : s->sim;
     unsigned first = port * 32;
     char number[16], key[16];
 
-    handfront_init(f, s->sim, HAND_X86_64, first, pages, port);
+    handfront_init(f, guest, HAND_X86_64, first, pages, port);
     for (unsigned i = 0; i < pages; i++) {
-        (void)snprintf(number, sizeof number, "%u", sim_grant(s->sim, first + i, false));
+        (void)snprintf(number, sizeof number, "%u", sim_grant(guest, first + i, false));
         (void)snprintf(key, sizeof key, pages == 1 ? "ring-ref" : "ring-ref%u", i);
         stage_write(s, front_key(vdev, key), number);
     }
@@ -408,11 +418,11 @@ int16_t stage_request(struct stage *s, struct handfront *f, const struct hand_re
 
     handfront_put(f, r);
     if (handfront_push(f))
-        sim_send(s->sim, f->port);
+        sim_send(f->sim, f->port);
     while (!handfront_take(f, &response)) {
         if (now_ms() > deadline)
             fail_msg("no answer; log:\n%s", s->log);
-        (void)sim_wait(s->sim, f->port, 10);
+        (void)sim_wait(f->sim, f->port, 10);
         turn(s);
     }
     assert_int_equal(response.id, r->id);

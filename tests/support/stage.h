@@ -9,13 +9,20 @@
 #include "support/handfront.h"
 #include "vbdkit/vbd_linux.h"
 
-enum { STAGE_BACKS = 8, STAGE_DEADLINE_MS = 20000, STAGE_GUEST = 5, STAGE_DISK_BYTES = 1 << 20 };
+enum {
+    STAGE_BACKS = 8,
+    STAGE_DEADLINE_MS = 20000,
+    STAGE_GUEST = 5,
+    STAGE_OTHER_GUEST = 4,
+    STAGE_OTHERS = 1 << 30, /* or'ed to a vdev anywhere here: the other guest's */
+    STAGE_DISK_BYTES = 1 << 20
+};
 
 struct stage {
     struct xsc_client *client;  /* the toolstack's and the front's */
     struct xsc_client *devices; /* the backs' own */
     struct vbd_linux *platform;
-    struct sim *sim;
+    struct sim *sim, *other; /* STAGE_GUEST, and STAGE_OTHER_GUEST beside it */
     char dir[64];
     char image[96];                      /* a file of STAGE_DISK_BYTES zeroes */
     char log[8192];                      /* what the library logged */
@@ -57,7 +64,7 @@ struct vbd_back *stage_run(struct stage *s, uint32_t vdev);
 /* The same on another platform; NULL when it did not even begin. */
 struct vbd_back *stage_run_on(struct stage *s, const struct vbd_platform *platform, uint32_t vdev);
 
-/* "…/backend/vbd/5/VDEV/KEY" and "…/device/vbd/VDEV/KEY", in static buffers (two each). */
+/* "…/backend/vbd/5/VDEV/KEY" and "…/device/vbd/VDEV/KEY", in static buffers (four in all). */
 const char *back_key(uint32_t vdev, const char *key);
 const char *front_key(uint32_t vdev, const char *key);
 

@@ -2,8 +2,8 @@
  * tables, each table in a hostile_*.c file; hostile_front.c and hostile_world.c have what they are
  * done with.
  *
- * The stage is that of stage.h with two devices of one guest: the hostile one is made anew for each
- * row, the honest neighbour lives as long as the program.
+ * The stage is that of stage.h. The hostile device is made anew for each row; two honest neighbours
+ * live as long as the program, one of the same guest and one of another.
  */
 #ifndef TESTS_HOSTILE_H
 #define TESTS_HOSTILE_H
@@ -17,6 +17,7 @@
 enum {
     HOSTILE = 51712, /* the vdevs */
     HONEST = 51728,
+    OTHERS = 51744 | STAGE_OTHERS,
     HOSTILE_PORT = 3, /* also says where the ring is: see stage_front */
     HONEST_PORT = 4,
     OTHER_PORT = 5,
@@ -115,10 +116,10 @@ struct hostile {
     struct stage *s;
     const struct misdeed *row;
     struct vbd_back *back;
-    struct handfront front, honest;
+    struct handfront front, honest, other;
     char *view; /* guest memory once more: a detector sees no race with what is written here */
-    char disk[32], guard[32]; /* paths of the images: the hostile one's, the neighbour's */
-    int disk_fd, guard_fd;
+    char disk[32], guard[32], other_guard[32]; /* paths of the images: the hostile one's, theirs */
+    int disk_fd, guard_fd, other_guard_fd;
     unsigned honest_round;
     uint64_t next_id;
     int nodes; /* in xenstore while the hostile device is not there */
@@ -137,8 +138,8 @@ void hostile_free(struct hostile *h);
 void hostile_begin(struct hostile *h, const struct misdeed *row);
 /* Everything that must hold afterwards; then the device is removed. */
 void hostile_check(struct hostile *h);
-/* The neighbour is answered: a write and a read, verified; its image holds what it should. */
-void hostile_neighbour(struct hostile *h);
+/* The neighbours are answered: a write and a read, verified; their images hold what they should. */
+void hostile_neighbours(struct hostile *h);
 
 /* --- the front --- */
 /* A request of `count` whole pages from DATA on, all of them granted. */
@@ -171,7 +172,7 @@ void hostile_park(struct hostile *h);
 void hostile_reconnect(struct hostile *h);
 void hostile_state(struct hostile *h, const char *state);
 void hostile_write(struct xsc_client *client, const char *path, const char *value, size_t len);
-/* Waits until so many guest pages are mapped; the neighbour has one. */
+/* Waits until so many guest pages are mapped; the neighbours have one each. */
 void hostile_mapped(struct hostile *h, int pages);
 /* Turns the control loop so often. */
 void hostile_turns(struct hostile *h, unsigned n);

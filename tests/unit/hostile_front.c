@@ -30,11 +30,11 @@ struct hand_response hostile_answers(struct hostile *h, struct handfront *f)
     int64_t deadline = now_ms() + SERVED_MS;
 
     (void)handfront_push(f);
-    sim_send(h->s->sim, f->port);
+    sim_send(f->sim, f->port);
     while (!all_answered(f)) {
         if (now_ms() > deadline)
             fail_msg("no answer; log:\n%s", h->s->log);
-        (void)sim_wait(h->s->sim, f->port, 1);
+        (void)sim_wait(f->sim, f->port, 1);
     }
     if (f->req_prod - f->rsp_cons > f->size) /* it did not take them: they are written over */
         f->rsp_cons = f->req_prod - f->size;

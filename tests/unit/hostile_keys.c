@@ -64,6 +64,13 @@ static void revoked_ring(struct hostile *h)
     hostile_state(h, "3");
 }
 
+static void ring_of_another_domain(struct hostile *h)
+{
+    hostile_prepare(h);
+    front_number(h, "ring-ref", sim_grant(h->s->other, STRANGE + 1, false));
+    hostile_state(h, "3");
+}
+
 static void last_page_of_the_ring_revoked(struct hostile *h)
 {
     hostile_prepare(h);
@@ -177,7 +184,7 @@ static void two_queues_on_one_ring(struct hostile *h)
         sim_send(h->s->sim, HOSTILE_PORT);
         sim_send(h->s->sim, OTHER_PORT);
     }
-    hostile_neighbour(h);
+    hostile_neighbours(h);
 }
 
 static void one_of_four_queues_breaks(struct hostile *h)
@@ -208,7 +215,7 @@ static void connect_again_and_again(struct hostile *h, void (*act)(struct hostil
         hostile_state(h, "1");
         stage_expect(h->s, back_key(HOSTILE, "state"), "2");
     }
-    hostile_neighbour(h);
+    hostile_neighbours(h);
     hostile_join(h);
 }
 
@@ -355,6 +362,7 @@ static const struct misdeed rows[] = {
      .pages = 4},
     FRONT("read-only ring", read_only_ring, "ring-ref: cannot map"),
     FRONT("revoked ring", revoked_ring, "ring-ref: cannot map"),
+    FRONT("ring of another domain", ring_of_another_domain, "ring-ref: cannot map"),
     {.name = "last page of the ring revoked",
      .commit = last_page_of_the_ring_revoked,
      .end = ENDS_REFUSED,

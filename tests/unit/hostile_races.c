@@ -92,7 +92,7 @@ static void bursts_beside(struct hostile *h, void (*act)(struct hostile *h, unsi
 {
     hostile_thread(h, act);
     bursts(h, 2);
-    hostile_neighbour(h);
+    hostile_neighbours(h);
     hostile_join(h);
 }
 
@@ -155,7 +155,7 @@ static void descriptors_change(struct hostile *h)
         status = hostile_ask_indirect(h, &r);
         assert_true(status == OKAY || status == FAULTY);
     }
-    hostile_neighbour(h);
+    hostile_neighbours(h);
     hostile_join(h);
 }
 
@@ -207,7 +207,7 @@ static void grants_come_and_go(struct hostile *h)
         status = hostile_ask(h, &r);
         assert_true(status == OKAY || status == FAULTY);
     }
-    hostile_neighbour(h);
+    hostile_neighbours(h);
     hostile_join(h);
 }
 
@@ -237,7 +237,7 @@ static void producer_never_rests(struct hostile *h)
         closing = state != NULL && strcmp(state, "5") == 0;
         free(state);
     }
-    hostile_neighbour(h);
+    hostile_neighbours(h);
     hostile_join(h);
     assert_true(closing);
 }
@@ -260,7 +260,7 @@ static void other_words_never_rest(struct hostile *h)
         (void)handfront_push(&h->front);
         sim_send(h->s->sim, HOSTILE_PORT);
         if (round == 10)
-            hostile_neighbour(h);
+            hostile_neighbours(h);
         hostile_join(h);
         handfront_put(&h->front, &r); /* by its answer the producer is right again */
         (void)hostile_answers(h, &h->front);
@@ -292,7 +292,7 @@ static void flood_while_closing(struct hostile *h)
     hostile_state(h, "5");
     assert_true(stage_wait(h->s, is_five_or_six, h));
     hostile_close(h);
-    hostile_neighbour(h);
+    hostile_neighbours(h);
     hostile_join(h);
 }
 

@@ -208,7 +208,7 @@ static void events_never_sent(struct hostile *h)
     put_reads(h, 8);
     (void)handfront_push(&h->front);
     hostile_turns(h, 3);
-    hostile_neighbour(h);
+    hostile_neighbours(h);
 }
 
 static void closed_without_an_event(struct hostile *h)
@@ -242,7 +242,7 @@ static void event_storm_without_requests(struct hostile *h)
 {
     hostile_thread(h, send_event);
     storm(h, 2000);
-    hostile_neighbour(h);
+    hostile_neighbours(h);
     storm(h, 2000);
     hostile_join(h);
 }
@@ -252,7 +252,7 @@ static void event_storm_in_use(struct hostile *h)
     hostile_thread(h, send_event);
     for (int i = 0; i < 20; i++)
         read_some(h, 8);
-    hostile_neighbour(h);
+    hostile_neighbours(h);
     hostile_join(h);
 }
 
@@ -260,7 +260,7 @@ static void event_storm_while_closed(struct hostile *h)
 {
     hostile_close(h);
     storm(h, 3000);
-    hostile_neighbour(h);
+    hostile_neighbours(h);
     hostile_state(h, "1");
     hostile_prepare(h);
     hostile_go(h);

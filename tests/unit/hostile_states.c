@@ -47,7 +47,7 @@ static void flap_and_come_back(struct hostile *h, void (*act)(struct hostile *h,
 {
     hostile_thread(h, act);
     assert_true(stage_wait(h->s, acted_enough, h));
-    hostile_neighbour(h);
+    hostile_neighbours(h);
     hostile_join(h);
     hostile_reconnect(h);
 }

@@ -39,7 +39,7 @@ static void back_told_that_it_is_closed(struct hostile *h)
     static const char *const states[] = {"6"};
 
     back_states(h, states, 1);
-    hostile_mapped(h, 1);
+    hostile_mapped(h, 2);
 }
 
 static void back_told_everything(struct hostile *h)
@@ -72,7 +72,7 @@ static void close_that_the_front_ignores(struct hostile *h)
 {
     assert_int_equal(stage_request_close(h->s, HOSTILE), 0);
     hostile_turns(h, 3);
-    hostile_neighbour(h);
+    hostile_neighbours(h);
 }
 
 static void force_after_a_close_ignored(struct hostile *h)
@@ -115,7 +115,7 @@ static void params_rewritten_in_use(struct hostile *h)
         stage_write(h->s, back_key(HOSTILE, "params"), others[i]);
         hostile_turns(h, 2);
         assert_int_equal(hostile_ask(h, &r), OKAY);
-        hostile_neighbour(h);
+        hostile_neighbours(h);
     }
     stage_remove(h->s, back_key(HOSTILE, "params"));
     hostile_turns(h, 2);
@@ -173,7 +173,7 @@ static void parked_and_ring_filled(struct hostile *h)
     h->front.req_prod += h->front.size;
     (void)handfront_push(&h->front);
     h->back = stage_run(h->s, HOSTILE);
-    hostile_mapped(h, 2);
+    hostile_mapped(h, 3);
 }
 
 #define NODE(what, how, contents, sentence)                                                        \
@@ -203,6 +203,8 @@ static const struct misdeed rows[] = {
     NODE("params: binary", params_of_row, "\x01\xff\x80", "params: "),
     NODE("params: 4 KiB", params_of_row, LONG, "params: "),
     NODE("frontend: the neighbour's", frontend_of_row, "/local/domain/5/device/vbd/51728",
+         "frontend: "),
+    NODE("frontend: another guest's", frontend_of_row, "/local/domain/4/device/vbd/51744",
          "frontend: "),
     NODE("frontend: missing", frontend_of_row, NULL, "frontend: "),
     NODE("frontend-id: another's", frontend_id_of_row, "4", "frontend-id: "),

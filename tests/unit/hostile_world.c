@@ -194,35 +194,42 @@ static int16_t write_and_read(struct hostile *h, struct handfront *f, unsigned p
                              .count = 1,
                              .id = h->next_id++,
                              .sector = sector,
-                             .segments = {{sim_grant(h->s->sim, page, false), 0, 7}}};
+                             .segments = {{sim_grant(f->sim, page, false), 0, 7}}};
     struct hand_response written;
 
-    memset(hostile_page(h, page), fill, SIM_PAGE);
+    memset(sim_page(f->sim, page), fill, SIM_PAGE);
     handfront_put(f, &r);
     written = hostile_answers(h, f);
     assert_true(written.id == r.id);
     r.op = 0;
     r.id = h->next_id++;
-    r.segments[0].grant = sim_grant(h->s->sim, page + 1, false);
-    memset(hostile_page(h, page + 1), ~fill, SIM_PAGE);
+    r.segments[0].grant = sim_grant(f->sim, page + 1, false);
+    memset(sim_page(f->sim, page + 1), ~fill, SIM_PAGE);
     handfront_put(f, &r);
     assert_int_equal(hostile_answers(h, f).status, OKAY);
     if (written.status == OKAY)
-        assert_memory_equal(hostile_page(h, page), hostile_page(h, page + 1), SIM_PAGE);
+        assert_memory_equal(sim_page(f->sim, page), sim_page(f->sim, page + 1), SIM_PAGE);
     return written.status;
 }
 
-void hostile_neighbour(struct hostile *h)
+static void check_neighbour(struct hostile *h, struct handfront *f, const char *image, int fill)
 {
-    int fill = 'a' + (int)(h->honest_round++ % 26);
     char *bytes;
 
-    assert_int_equal(write_and_read(h, &h->honest, HONEST_DATA, 64, fill), OKAY);
-    bytes = image_bytes(h->guard, GUARD_BYTES);
+    assert_int_equal(write_and_read(h, f, HONEST_DATA, 64, fill), OKAY);
+    bytes = image_bytes(image, GUARD_BYTES);
     assert_true(filled_with(bytes, 'G', 64 * 512));
     assert_true(filled_with(bytes + 64 * 512, (char)fill, SIM_PAGE));
     assert_true(filled_with(bytes + 72 * 512, 'G', GUARD_BYTES - 72 * 512));
     free(bytes);
+}
+
+void hostile_neighbours(struct hostile *h)
+{
+    unsigned round = h->honest_round++;
+
+    check_neighbour(h, &h->honest, h->guard, 'a' + (int)(round % 26));
+    check_neighbour(h, &h->other, h->other_guard, 'a' + (int)((round + 13) % 26));
 }
 
 static void use(struct hostile *h)
@@ -298,11 +305,11 @@ static void check_end(struct hostile *h)
     hostile_close(h);
 }
 
-/* Nothing is held but what the neighbour holds. */
+/* Nothing is held but what the neighbours hold. */
 static void check_leaks(struct hostile *h)
 {
-    assert_int_equal(__atomic_load_n(&h->s->sim->mapped_pages, __ATOMIC_RELAXED), 1);
-    assert_int_equal(__atomic_load_n(&h->s->sim->bound_ports, __ATOMIC_RELAXED), 1);
+    assert_int_equal(__atomic_load_n(&h->s->sim->mapped_pages, __ATOMIC_RELAXED), 2);
+    assert_int_equal(__atomic_load_n(&h->s->sim->bound_ports, __ATOMIC_RELAXED), 2);
 }
 
 static void remove_device(struct hostile *h)
@@ -319,7 +326,7 @@ void hostile_check(struct hostile *h)
     static const struct misdeed none = {.name = "a fresh device"};
     struct stat st;
 
-    hostile_neighbour(h);
+    hostile_neighbours(h);
     check_end(h);
     check_leaks(h);
     assert_int_equal(fstat(h->disk_fd, &st), 0);
@@ -330,10 +337,22 @@ void hostile_check(struct hostile *h)
     hostile_go(h);
     use(h);
     remove_device(h);
-    hostile_neighbour(h);
+    hostile_neighbours(h);
 }
 
 /* --- the world --- */
+
+static int settle(struct hostile *h, struct handfront *f, uint32_t vdev, const char *name,
+                  char *path, size_t size)
+{
+    int fd = make_file(name, path, size);
+
+    make_image(path, 'G', GUARD_BYTES);
+    assert_int_equal(stage_create(h->s, vdev, path, false), 0);
+    stage_run(h->s, vdev);
+    stage_connect(h->s, f, vdev, 1, HONEST_PORT);
+    return fd;
+}
 
 struct hostile *hostile_new(void)
 {
@@ -345,17 +364,16 @@ struct hostile *hostile_new(void)
     stage_remove(h->s, "/local/domain/0/backend"); /* of a world that was left alone */
     stage_remove(h->s, "/local/domain/0/error");
     stage_remove(h->s, "/local/domain/5/device");
+    stage_remove(h->s, "/local/domain/4/device");
     h->next_id = 1000;
     h->view = mmap(NULL, (size_t)SIM_PAGES * SIM_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED,
                    h->s->sim->memory_fd, 0);
     assert_true(h->view != MAP_FAILED);
     assert_int_equal(xsc_client_open(NULL, &h->client, &why), 0);
     h->disk_fd = make_file("disk", h->disk, sizeof h->disk);
-    h->guard_fd = make_file("guard", h->guard, sizeof h->guard);
-    make_image(h->guard, 'G', GUARD_BYTES);
-    assert_int_equal(stage_create(h->s, HONEST, h->guard, false), 0);
-    stage_run(h->s, HONEST);
-    stage_connect(h->s, &h->honest, HONEST, 1, HONEST_PORT);
+    h->guard_fd = settle(h, &h->honest, HONEST, "guard", h->guard, sizeof h->guard);
+    h->other_guard_fd =
+        settle(h, &h->other, OTHERS, "other", h->other_guard, sizeof h->other_guard);
     stage_write(h->s, "/local/domain/0/error/backend/vbd/5", ""); /* stays, once made */
     h->nodes = stage_count(h->s, "/local");
     return h;
@@ -365,10 +383,12 @@ void hostile_free(struct hostile *h)
 {
     assert_int_equal(stage_count(h->s, "/local"), h->nodes);
     stage_remove_device(h->s, HONEST);
+    stage_remove_device(h->s, OTHERS);
     xsc_client_close(h->client);
     (void)munmap(h->view, (size_t)SIM_PAGES * SIM_PAGE);
     close(h->disk_fd);
     close(h->guard_fd);
+    close(h->other_guard_fd);
     stage_free(h->s);
     free(h);
 }
