@@ -105,6 +105,34 @@ static unsigned answered_by(struct world *w, uint64_t id, uint8_t op, int status
     return best;
 }
 
+static bool twins(const struct record *a, const struct record *b)
+{
+    if (a->id != b->id || a->op != b->op || a->effect != b->effect || a->sector != b->sector ||
+        a->sectors != b->sectors || a->count != b->count)
+        return false;
+    for (uint32_t k = 0; k < a->count; k++)
+        if (a->segments[k].page != b->segments[k].page ||
+            a->segments[k].first != b->segments[k].first)
+            return false;
+    return true;
+}
+
+/* Of requests that are the same in everything, one may have failed before the storage saw the
+ * other: that it was the first shows only now, in a queue that answers in order. */
+static void tell_twins_apart(struct world *w, int status)
+{
+    struct record *first = w->count > 0 ? w->order[0] : NULL;
+
+    if (!w->config.in_order || first == NULL || !first->may_fail || fit(first, status) != NO_FIT)
+        return;
+    for (unsigned i = 1; i < w->count; i++)
+        if (twins(first, w->order[i]) && fit(w->order[i], status) != NO_FIT) {
+            w->order[0] = w->order[i];
+            w->order[i] = first;
+            return;
+        }
+}
+
 static uint32_t response_bytes(const struct world *w)
 {
     return w->config.layout == VBD_LAYOUT_X86_32 ? 12 : 16;
@@ -124,6 +152,7 @@ static void take_response(struct world *w, uint32_t index, int wanted)
     must(status == 0 || status == ERROR || status == NOT_SUPPORTED);
     if (status != wanted && wanted != ANY)
         return;
+    tell_twins_apart(w, status);
     by = answered_by(w, id, (uint8_t)slot[8], status);
     must(by < w->count);
     forget(w, by);
