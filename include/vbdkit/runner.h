@@ -27,11 +27,13 @@ enum vbd_run_end {
 struct vbd_runner {
     size_t struct_size;
     void *ctx;
-    /* Starts driving `queue`. `ended` is called once, on the control thread, when the queue's
-     * thread has let go of everything. Errors: -EAGAIN no thread to be had, -ENOMEM. */
-    int (*start)(void *ctx, struct vbd_queue *queue, struct vbd_event_channel *channel,
-                 struct vbd_storage *storage, void (*ended)(void *arg, enum vbd_run_end end),
-                 void *arg, struct vbd_run **ret);
+    /* Starts driving `queue`, one of `siblings` queues of a device: where devices share processors,
+     * a device gets no more of them for having more queues. `ended` is called once, on the control
+     * thread, when the queue's thread has let go of everything. Errors: -EAGAIN no thread to be
+     * had, -ENOMEM. */
+    int (*start)(void *ctx, struct vbd_queue *queue, unsigned siblings,
+                 struct vbd_event_channel *channel, struct vbd_storage *storage,
+                 void (*ended)(void *arg, enum vbd_run_end end), void *arg, struct vbd_run **ret);
     /* Asks a run to end: take nothing more, finish and answer what was taken. Returns at once;
      * `ended` follows. */
     void (*stop)(void *ctx, struct vbd_run *run);

@@ -139,8 +139,8 @@ static int make_queue(struct vbd_back *b, struct vbd_link *link, struct vbd_text
 static int start_run(struct vbd_back *b, struct vbd_link *link, struct vbd_text *why)
 {
     const struct vbd_runner *runner = b->platform->runner;
-    int r = runner->start(runner->ctx, link->queue, link->channel, b->storage, run_ended, link,
-                          &link->run);
+    int r = runner->start(runner->ctx, link->queue, b->link_count, link->channel, b->storage,
+                          run_ended, link, &link->run);
 
     if (r < 0) {
         link->run = NULL;

@@ -1,5 +1,6 @@
 /* test_device_change.c - what changes while a guest is connected: the size of its disk, the medium
  * of its drive; and what a device's own options say. On the real xenstored, with real threads. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -8,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -216,6 +218,45 @@ static void write_queue(struct stage *s, struct handfront *f, unsigned n, unsign
     stage_write(s, front_key(VDEV, key), value);
 }
 
+/* Threads of queues that are so much nicer than this one. */
+static int queue_threads(int nicer)
+{
+    int wanted = getpriority(PRIO_PROCESS, 0) + nicer, count = 0;
+    DIR *dir = opendir("/proc/self/task");
+    struct dirent *entry;
+
+    assert_non_null(dir);
+    while ((entry = readdir(dir)) != NULL) {
+        char path[300], name[32] = "";
+        int tid = atoi(entry->d_name);
+        FILE *file;
+
+        (void)snprintf(path, sizeof path, "/proc/self/task/%s/comm", entry->d_name);
+        file = tid > 0 ? fopen(path, "r") : NULL;
+        if (file == NULL)
+            continue;
+        if (fgets(name, sizeof name, file) != NULL && strcmp(name, "vbd-queue\n") == 0 &&
+            getpriority(PRIO_PROCESS, (id_t)tid) == wanted)
+            count++;
+        (void)fclose(file);
+    }
+    (void)closedir(dir);
+    return count;
+}
+
+static void test_a_device_with_one_queue_has_a_whole_share(void **state)
+{
+    struct stage *s = *state;
+    struct handfront f;
+
+    assert_int_equal(stage_create(s, VDEV, s->image, false), 0);
+    stage_run(s, VDEV);
+    stage_connect(s, &f, VDEV, 1, PORT);
+    assert_int_equal(read_sector(s, &f, 0), 0);
+    assert_int_equal(queue_threads(0), 1);
+    stage_remove_device(s, VDEV);
+}
+
 static void test_each_queue_is_served_and_a_broken_one_closes_all(void **state)
 {
     struct stage *s = *state;
@@ -231,6 +272,7 @@ static void test_each_queue_is_served_and_a_broken_one_closes_all(void **state)
     stage_expect(s, back_key(VDEV, "state"), "4");
     for (unsigned i = 0; i < 3; i++)
         assert_int_equal(read_sector(s, &f[i], i), 0);
+    assert_int_equal(queue_threads(5), 3); /* a third of a share each */
     *handfront_req_prod(&f[1]) += 1000;
     sim_send(s->sim, f[1].port);
     stage_expect(s, back_key(VDEV, "state"), "5");
@@ -292,6 +334,7 @@ int main(void)
         STAGED(test_odd_options_are_told_by_name),
         cmocka_unit_test(test_options_parse_as_a_whole_or_not_at_all),
         STAGED(test_a_guest_that_flaps_its_state_is_held_back),
+        STAGED(test_a_device_with_one_queue_has_a_whole_share),
         STAGED(test_each_queue_is_served_and_a_broken_one_closes_all),
     };
 
