@@ -118,19 +118,13 @@ static bool twins(const struct record *a, const struct record *b)
 }
 
 /* Of requests that are the same in everything, one may have failed before the storage saw the
- * other: that it was the first shows only now, in a queue that answers in order. */
-static void tell_twins_apart(struct world *w, int status)
+ * other: which of them it was shows nowhere. */
+static bool has_twin(const struct world *w)
 {
-    struct record *first = w->count > 0 ? w->order[0] : NULL;
-
-    if (!w->config.in_order || first == NULL || !first->may_fail || fit(first, status) != NO_FIT)
-        return;
     for (unsigned i = 1; i < w->count; i++)
-        if (twins(first, w->order[i]) && fit(w->order[i], status) != NO_FIT) {
-            w->order[0] = w->order[i];
-            w->order[i] = first;
-            return;
-        }
+        if (twins(w->order[0], w->order[i]))
+            return true;
+    return false;
 }
 
 static uint32_t response_bytes(const struct world *w)
@@ -152,8 +146,11 @@ static void take_response(struct world *w, uint32_t index, int wanted)
     must(status == 0 || status == ERROR || status == NOT_SUPPORTED);
     if (status != wanted && wanted != ANY)
         return;
-    tell_twins_apart(w, status);
     by = answered_by(w, id, (uint8_t)slot[8], status);
+    if (by == w->count && w->config.in_order && has_twin(w)) {
+        w->wild = true;
+        return;
+    }
     must(by < w->count);
     forget(w, by);
     w->answered++;
@@ -191,10 +188,10 @@ static void take_responses(struct world *w, uint32_t now)
 
     must(w->notified == (asked(guest_word(w, RSP_EVENT), w->rsp_seen, now) ? 1 : 0));
     for (unsigned k = 0; k < (w->config.in_order ? 1 : 3); k++)
-        for (uint32_t i = w->rsp_seen; i != now; i++)
+        for (uint32_t i = w->rsp_seen; i != now && !w->wild; i++)
             take_response(w, i, statuses[k]);
     w->rsp_seen = now;
-    for (unsigned i = 0; i < w->count && !w->config.in_order; i++)
+    for (unsigned i = 0; i < w->count && !w->config.in_order && !w->wild; i++)
         must(w->order[i]->verdict == 0 && !w->order[i]->finished);
 }
 
