@@ -58,11 +58,13 @@ static bool read_segment(struct record *r, uint32_t k, const uint8_t *at)
     return true;
 }
 
-/* Whether so many sectors lie on the disk, at logical sectors. */
+/* Whether so many sectors lie on the disk, at logical sectors; none, of a barrier, lie nowhere. */
 static bool has_place(const struct world *w, const struct record *r)
 {
     uint64_t block = w->config.disk.block_sectors;
 
+    if (r->sectors == 0)
+        return true;
     return r->sector <= r->disk && r->sectors <= r->disk - r->sector && r->sector % block == 0 &&
            r->sectors % block == 0;
 }

@@ -108,7 +108,7 @@ static void prepare(struct vbd_slot *slot)
     bool discards = slot->request.effect == VBD_OP_DISCARD;
 
     io->op = io_op(slot);
-    io->offset = slot->request.sector * VBD_SECTOR; /* judged: no overflow */
+    io->offset = slot->request.sector * VBD_SECTOR; /* judged where there is data: no overflow */
     io->length = discards ? slot->request.discard.sectors * VBD_SECTOR : slot->bytes;
     io->secure = discards && slot->request.discard.secure;
     slot->memory[0] = (struct vbd_iovec){vbd_slot_buffer(slot), slot->bytes};

@@ -4,12 +4,15 @@
 
 #include <stddef.h>
 
-/* Of a length that is no more than 32 bits of sectors, or a discard's of 64. */
+/* Of a length that is no more than 32 bits of sectors, or a discard's of 64. A barrier without data
+ * has no place, whatever its sector says. */
 static enum vbd_verdict check_place(const struct vbd_request *request, uint64_t sectors,
                                     const struct vbd_disk_limits *disk)
 {
     uint64_t end, size = __atomic_load_n(&disk->sectors, __ATOMIC_RELAXED);
 
+    if (sectors == 0)
+        return VBD_REQUEST_OK;
     if (__builtin_add_overflow(request->sector, sectors, &end) || end > size)
         return VBD_REQUEST_PAST_END;
     return ((request->sector | sectors) & (disk->block_sectors - 1)) != 0 ? VBD_REQUEST_MISALIGNED
