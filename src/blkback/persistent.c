@@ -8,6 +8,8 @@
 
 static const uint64_t idle_ns = 60000000000u;
 
+enum { MAP_CALLS = 2, UNMAP_CALLS = 3 /* system calls that libxengnttab makes for a page */ };
+
 struct vbd_persistent_page {
     struct vbd_list link;
     struct vbd_persistent_page *next; /* of the same hash */
@@ -66,6 +68,7 @@ static void drop(struct vbd_persistent *p, struct vbd_persistent_page *page)
     vbd_list_remove(&page->link);
     vbd_list_append(&p->unused, &page->link);
     p->count--;
+    vbd_bump(&p->counters->system_calls, UNMAP_CALLS);
     vbd_bump(&p->counters->grants_released, 1);
 }
 
@@ -105,6 +108,7 @@ static struct vbd_persistent_page *map(struct vbd_persistent *p, uint32_t grant)
     struct vbd_persistent_page *page;
     void *address;
 
+    vbd_bump(&p->counters->system_calls, MAP_CALLS);
     if (h->map(h->ctx, p->domid, &grant, 1, true, &address) < 0)
         return NULL;
     if (vbd_list_empty(&p->unused))

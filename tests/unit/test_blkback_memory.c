@@ -89,6 +89,8 @@ static void test_the_grant_unused_longest_goes_at_the_limit(void **state)
     assert_int_equal(counters(w).grants_mapped, 5);
     write_page(w, id++, DATA_PAGE + 1);
     assert_int_equal(counters(w).grants_mapped, 6);
+    assert_int_equal(counters(w).grants_released, 2);
+    assert_int_equal(counters(w).system_calls, w->sim->notifications + 6 * 2 + 2 * 3);
     end_world(w);
 }
 
