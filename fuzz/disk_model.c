@@ -41,6 +41,27 @@ static struct record *new_record(struct world *w)
     return NULL;
 }
 
+static bool twins(const struct record *a, const struct record *b)
+{
+    if (a->id != b->id || a->op != b->op || a->effect != b->effect || a->sector != b->sector ||
+        a->sectors != b->sectors || a->count != b->count)
+        return false;
+    for (uint32_t k = 0; k < a->count; k++)
+        if (a->segments[k].page != b->segments[k].page ||
+            a->segments[k].first != b->segments[k].first)
+            return false;
+    return true;
+}
+
+/* Of two good requests that are the same in everything, nobody can tell which one an operation or a
+ * response is of: from there on the model stops judging. */
+static void note_twins(struct world *w, const struct record *r)
+{
+    for (unsigned i = 0; i < w->count; i++)
+        if (r->verdict == 0 && w->order[i]->verdict == 0 && twins(w->order[i], r))
+            w->wild = true;
+}
+
 /* How many were taken is the one thing that the engine is asked for. */
 void model_sync(struct world *w)
 {
@@ -54,6 +75,7 @@ void model_sync(struct world *w)
         struct record *r = new_record(w);
 
         request_read(w, w->taken, r);
+        note_twins(w, r);
         w->order[w->count++] = r;
     }
     must(w->count <= w->limit);
@@ -105,28 +127,6 @@ static unsigned answered_by(struct world *w, uint64_t id, uint8_t op, int status
     return best;
 }
 
-static bool twins(const struct record *a, const struct record *b)
-{
-    if (a->id != b->id || a->op != b->op || a->effect != b->effect || a->sector != b->sector ||
-        a->sectors != b->sectors || a->count != b->count)
-        return false;
-    for (uint32_t k = 0; k < a->count; k++)
-        if (a->segments[k].page != b->segments[k].page ||
-            a->segments[k].first != b->segments[k].first)
-            return false;
-    return true;
-}
-
-/* Of requests that are the same in everything, one may have failed before the storage saw the
- * other: which of them it was shows nowhere. */
-static bool has_twin(const struct world *w)
-{
-    for (unsigned i = 1; i < w->count; i++)
-        if (twins(w->order[0], w->order[i]))
-            return true;
-    return false;
-}
-
 static uint32_t response_bytes(const struct world *w)
 {
     return w->config.layout == VBD_LAYOUT_X86_32 ? 12 : 16;
@@ -147,10 +147,6 @@ static void take_response(struct world *w, uint32_t index, int wanted)
     if (status != wanted && wanted != ANY)
         return;
     by = answered_by(w, id, (uint8_t)slot[8], status);
-    if (by == w->count && w->config.in_order && has_twin(w)) {
-        w->wild = true;
-        return;
-    }
     must(by < w->count);
     forget(w, by);
     w->answered++;
@@ -188,10 +184,10 @@ static void take_responses(struct world *w, uint32_t now)
 
     must(w->notified == (asked(guest_word(w, RSP_EVENT), w->rsp_seen, now) ? 1 : 0));
     for (unsigned k = 0; k < (w->config.in_order ? 1 : 3); k++)
-        for (uint32_t i = w->rsp_seen; i != now && !w->wild; i++)
+        for (uint32_t i = w->rsp_seen; i != now; i++)
             take_response(w, i, statuses[k]);
     w->rsp_seen = now;
-    for (unsigned i = 0; i < w->count && !w->config.in_order && !w->wild; i++)
+    for (unsigned i = 0; i < w->count && !w->config.in_order; i++)
         must(w->order[i]->verdict == 0 && !w->order[i]->finished);
 }
 
@@ -238,8 +234,8 @@ bool model_pass(struct world *w)
     before_pass(w);
     w->in_pass = true;
     more = vbd_queue_pass(w->queue, ++w->now);
+    model_sync(w);
     if (!w->wild) {
-        model_sync(w);
         now = published(w, rsp_prod);
         absorb(w, now);
         guest_check(w);

@@ -75,10 +75,9 @@ static bool has_data_of(const struct record *r, const struct vbd_slot *slot)
 
 static bool is_of(const struct record *r, const struct vbd_slot *slot)
 {
-    return r->slot == NULL && !r->finished && !r->spoilt && r->verdict == 0 &&
-           r->id == slot->request.id && r->op == slot->request.operation &&
-           r->effect == slot->request.effect && r->sector == slot->request.sector &&
-           has_data_of(r, slot);
+    return r->slot == NULL && !r->finished && r->verdict == 0 && r->id == slot->request.id &&
+           r->op == slot->request.operation && r->effect == slot->request.effect &&
+           r->sector == slot->request.sector && has_data_of(r, slot);
 }
 
 /* The request behind an engine's slot: the one it was before, or the first that looks like it. */
