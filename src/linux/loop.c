@@ -38,11 +38,14 @@ struct io_uring_sqe *vbd_loop_sqe(struct vbd_loop *loop, struct vbd_loop_entry *
     return sqe;
 }
 
+/* Those that have come by now: without DEFER_TASKRUN each system call of a completion may bring the
+ * next one, and a guest that sends events without end would keep the caller here. */
 static void run_completions(struct vbd_loop *loop)
 {
+    unsigned left = io_uring_cq_ready(&loop->ring);
     struct io_uring_cqe *cqe;
 
-    while (io_uring_peek_cqe(&loop->ring, &cqe) == 0 && cqe != NULL) {
+    for (; left > 0 && io_uring_peek_cqe(&loop->ring, &cqe) == 0 && cqe != NULL; left--) {
         struct vbd_loop_entry *entry = io_uring_cqe_get_data(cqe);
         int result = cqe->res;
         uint32_t flags = cqe->flags;
