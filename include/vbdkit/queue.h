@@ -65,7 +65,7 @@ VBD_API void vbd_queue_end(struct vbd_queue *q);
     X(notified, "events sent to the guest")                                                        \
     X(spared, "events spared, because the guest was awake")                                        \
     X(full, "passes that left requests in the ring: the limit in flight was reached")              \
-    X(memory_full, "requests that waited: the limit of memory was reached")
+    X(memory_full, "passes in which a request waited: the limit of memory was reached")
 
 struct vbd_counters {
 #define VBD_COUNTER_FIELD(name, text) uint64_t name;
