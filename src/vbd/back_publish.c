@@ -233,11 +233,11 @@ void vbd_back_unpark(struct vbd_back *b)
     commit(b);
 }
 
-/* Nobody waits for the answer: the node is ours, and the device is gone. */
+/* Also what an earlier daemon wrote, which nobody remembers. Nobody waits for the answer: the node
+ * is ours, where it is there. */
 void vbd_back_clean_error(struct vbd_back *b)
 {
     struct xsc_call call = {.op = XSC_OP_RM, .path = b->error_path};
 
-    if (b->wrote_error)
-        (void)xsc_submit(b->x, &call, (struct xsc_completion){0});
+    (void)xsc_submit(b->x, &call, (struct xsc_completion){0});
 }
