@@ -69,7 +69,6 @@ struct vbd_back {
     bool adopts;       /* connecting to the ring that an earlier daemon parked */
     bool script_waits; /* block-vbdkit, which hands hotplug-error on to xl */
     bool refused;      /* the server refused a watch: nothing would be noticed */
-    bool wrote_error;  /* the error node is there */
     bool refresh;      /* the image is to be looked at again */
     bool told;         /* `ended` was called */
 

@@ -207,6 +207,5 @@ static void keys_read(void *ctx, struct xsc_batch *keys, int error)
 void vbd_back_open(struct vbd_back *b)
 {
     b->refresh = false;
-    vbd_back_clean_error(b);
     vbd_back_read(b, b->back_path, key_names, KEYS, keys_read);
 }

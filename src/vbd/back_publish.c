@@ -30,17 +30,14 @@ static void write_state(struct vbd_back *b, enum vbd_state state, enum vbd_phase
 static void write_error(struct vbd_back *b, const char *why)
 {
     (void)xsc_batch_add_key(b->batch, XSC_OP_WRITE, b->error_path, "error", why);
-    b->wrote_error = true;
 }
 
 static void clear_error(struct vbd_back *b)
 {
     remove_key(b, b->back_path, "hotplug-error");
-    if (b->wrote_error) { /* the directory is this device's: empty, nobody would remove it */
-        (void)xsc_batch_add(b->batch, XSC_OP_RM, b->error_path, NULL, 0);
-        xsc_batch_may_miss(b->batch, true);
-    }
-    b->wrote_error = false;
+    /* Also an earlier daemon's; the directory is this device's: empty, nobody would remove it. */
+    (void)xsc_batch_add(b->batch, XSC_OP_RM, b->error_path, NULL, 0);
+    xsc_batch_may_miss(b->batch, true);
 }
 
 /* Before the commit: an order of the toolstack to close, given meanwhile, must not be written over.
@@ -233,8 +230,7 @@ void vbd_back_unpark(struct vbd_back *b)
     commit(b);
 }
 
-/* Also what an earlier daemon wrote, which nobody remembers. Nobody waits for the answer: the node
- * is ours, where it is there. */
+/* Nobody waits for the answer: the device is gone, whichever daemon wrote the node. */
 void vbd_back_clean_error(struct vbd_back *b)
 {
     struct xsc_call call = {.op = XSC_OP_RM, .path = b->error_path};
