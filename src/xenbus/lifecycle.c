@@ -56,10 +56,11 @@ static enum vbd_step when_closed(const struct vbd_view *v)
     return v->online && v->front == VBD_STATE_INITIALISING ? VBD_STEP_OFFER : VBD_STEP_NONE;
 }
 
+/* Where InitWait is published a script waits, and no front has been told anything. */
 static enum vbd_step when_failed(const struct vbd_view *v)
 {
-    bool front_left = v->published == VBD_STATE_CLOSING &&
-                      (v->front == VBD_STATE_CLOSED || v->front == VBD_STATE_UNKNOWN);
+    bool told = v->published == VBD_STATE_CLOSING || v->published == VBD_STATE_CONNECTED;
+    bool front_left = told && (v->front == VBD_STATE_CLOSED || v->front == VBD_STATE_UNKNOWN);
 
     if (v->published == VBD_STATE_CLOSED && v->back == VBD_STATE_CLOSED)
         return VBD_STEP_NONE;

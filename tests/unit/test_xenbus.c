@@ -87,6 +87,8 @@ static const struct {
     {"failed, asked to close", VBD_PHASE_FAILED, {false, false, 5, 1, 2, false}, VBD_STEP_CLOSED},
     {"failed, offline", VBD_PHASE_FAILED, {false, false, 5, 1, 5, false}, VBD_STEP_CLOSED},
     {"failed, the front left", VBD_PHASE_FAILED, {false, true, 5, 6, 5, false}, VBD_STEP_CLOSED},
+    {"failed, a parked front", VBD_PHASE_FAILED, {false, true, 4, 4, 4, false}, VBD_STEP_NONE},
+    {"failed, it left", VBD_PHASE_FAILED, {false, true, 4, 6, 4, false}, VBD_STEP_CLOSED},
     {"closed, and no guest", VBD_PHASE_CLOSED, {false, true, 6, 0, 6, true}, VBD_STEP_REMOVE},
     {"waiting, and no guest", VBD_PHASE_WAITING, {false, true, 2, 0, 2, true}, VBD_STEP_REMOVE},
     {"connected, and no guest", VBD_PHASE_CONNECTED, {false, true, 4, 0, 4, true}, VBD_STEP_CLOSE},
