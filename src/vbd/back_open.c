@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/names.h"
 #include "base/text.h"
 #include "vbd/back.h"
 
@@ -19,16 +20,32 @@ enum {
     KEY_REMOVABLE,
     KEY_DISCARD,
     KEY_OPTIONS,
+    /* What an earlier daemon offered. */
+    KEY_RING_ORDER,
+    KEY_QUEUES,
+    KEY_INDIRECT,
+    KEY_SECTOR_SIZE,
+    KEY_PERSISTENT,
     KEYS
 };
 
 static const char *const key_names[KEYS] = {
-    [KEY_FRONTEND] = "frontend",      [KEY_FRONTEND_ID] = "frontend-id",
-    [KEY_PARAMS] = "params",          [KEY_MODE] = "mode",
-    [KEY_SCRIPT] = "script",          [KEY_PARKED] = "vbdkit-parked",
-    [KEY_LOST] = "vbdkit-lost",       [KEY_DEVICE_TYPE] = "device-type",
-    [KEY_REMOVABLE] = "removable",    [KEY_DISCARD] = "discard-enable",
+    [KEY_FRONTEND] = "frontend",
+    [KEY_FRONTEND_ID] = "frontend-id",
+    [KEY_PARAMS] = "params",
+    [KEY_MODE] = "mode",
+    [KEY_SCRIPT] = "script",
+    [KEY_PARKED] = "vbdkit-parked",
+    [KEY_LOST] = "vbdkit-lost",
+    [KEY_DEVICE_TYPE] = "device-type",
+    [KEY_REMOVABLE] = "removable",
+    [KEY_DISCARD] = "discard-enable",
     [KEY_OPTIONS] = "vbdkit-options",
+    [KEY_RING_ORDER] = "max-ring-page-order",
+    [KEY_QUEUES] = "multi-queue-max-queues",
+    [KEY_INDIRECT] = "feature-max-indirect-segments",
+    [KEY_SECTOR_SIZE] = "sector-size",
+    [KEY_PERSISTENT] = "feature-persistent",
 };
 
 static bool is_number(const char *value, unsigned n)
@@ -149,6 +166,30 @@ static int take_options(struct vbd_back *b, const struct xsc_batch *keys, struct
     return -EINVAL;
 }
 
+/* A front that stays connected keeps to what it was offered, and so does its back, whatever a new
+ * daemon offers to others. */
+static void keep_offer(struct vbd_back *b, const struct xsc_batch *keys)
+{
+    static const struct {
+        int key;
+        const char *option;
+    } kept[] = {{KEY_RING_ORDER, "ring-order="},
+                {KEY_QUEUES, "queues="},
+                {KEY_INDIRECT, "indirect-segments="},
+                {KEY_SECTOR_SIZE, "sector-size="}};
+    const char *persistent = xsc_batch_string(keys, KEY_PERSISTENT);
+
+    for (size_t i = 0; i < VBD_COUNT(kept); i++) {
+        const char *value = xsc_batch_string(keys, kept[i].key);
+        char text[48];
+
+        if (value != NULL && vbd_text_join(text, sizeof text, kept[i].option, value, NULL))
+            (void)vbd_back_options_parse(text, &b->options, NULL);
+    }
+    if (persistent == NULL || !vbd_str_eq(persistent, "1"))
+        b->options.persistent = 0; /* its grants end with each request */
+}
+
 /* Without memory for it, the next value counts as another one. */
 void vbd_back_keep_params(struct vbd_back *b, const char *params)
 {
@@ -173,6 +214,8 @@ static void open_storage(struct vbd_back *b, const struct xsc_batch *keys)
     image.read_only = b->asked_read_only;
     image.cdrom = b->cdrom;
     b->adopts = was_connected(b) && parked && !lost;
+    if (b->adopts)
+        keep_offer(b, keys);
     if (r == 0)
         r = source->open(source->ctx, &image, &b->storage, &why);
     if (r == 0 && b->storage == NULL)

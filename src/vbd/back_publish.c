@@ -150,15 +150,21 @@ void vbd_back_offer_keys(struct vbd_back *b)
     commit(b);
 }
 
+static void write_size(struct vbd_back *b, char sectors[24])
+{
+    struct vbd_text t = vbd_text_on(sectors, 24);
+
+    vbd_text_u64(&t, b->disk.sectors);
+    write_key(b, "sectors", sectors);
+}
+
 void vbd_back_publish_size(struct vbd_back *b)
 {
     char sectors[24];
-    struct vbd_text t = vbd_text_on(sectors, sizeof sectors);
 
-    vbd_text_u64(&t, b->disk.sectors);
     if (!begin(b))
         return;
-    write_key(b, "sectors", sectors);
+    write_size(b, sectors);
     write_state(b, b->published, b->phase);
     vbd_back_log(b, VBD_LOG_INFO, "the disk has another size: ", sectors, " sectors", NULL);
     commit(b);
@@ -221,11 +227,18 @@ void vbd_back_mark_parked(struct vbd_back *b)
     commit(b);
 }
 
+/* The size may have changed while nobody served: the front looks when the state is written again.
+ */
 void vbd_back_unpark(struct vbd_back *b)
 {
+    char sectors[24];
+
     if (!begin(b))
         return;
     remove_key(b, b->back_path, "vbdkit-parked");
+    clear_error(b);
+    write_key(b, "hotplug-status", "connected");
+    write_size(b, sectors);
     b->then = vbd_back_connect;
     commit(b);
 }
