@@ -169,7 +169,7 @@ static void next_step(struct input *in)
     struct vbd_view v = {
         .back_gone = how >= 240, .online = (how & 16) != 0, .guest_gone = (how & 32) != 0};
     enum vbd_step step;
-    bool ready;
+    bool ready, anew;
 
     v.back = parse(in);
     v.front = parse(in);
@@ -177,7 +177,9 @@ static void next_step(struct input *in)
     step = vbd_next_step(phase, &v);
     must(vbd_phase_name(phase)[0] != '\0');
     ready = v.front == VBD_STATE_INITIALISED || v.front == VBD_STATE_CONNECTED;
-    must((step == VBD_STEP_END) == v.back_gone);
+    anew = v.published != VBD_STATE_INITIALISING && v.back == VBD_STATE_INITIALISING &&
+           v.front == VBD_STATE_INITIALISING;
+    must((step == VBD_STEP_END) == (v.back_gone || anew));
     must(step != VBD_STEP_CONNECT || (phase == VBD_PHASE_WAITING && ready && v.online));
     must((step != VBD_STEP_CLOSE && step != VBD_STEP_CLOSING) || phase == VBD_PHASE_CONNECTED);
     must(step != VBD_STEP_OFFER || phase == VBD_PHASE_OPENING || phase == VBD_PHASE_CLOSED);

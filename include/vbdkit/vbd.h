@@ -60,7 +60,7 @@ struct vbd_back;
 
 /* Why a back ended. */
 enum vbd_back_end {
-    VBD_BACK_REMOVED, /* the toolstack removed the backend's nodes */
+    VBD_BACK_REMOVED, /* the toolstack removed the nodes; it may have made the device anew */
     VBD_BACK_PARKED,  /* vbd_back_park: the guest is still connected and waits for the next back */
     VBD_BACK_LOST     /* the connection to xenstore was lost, or there was no memory to go on */
 };

@@ -108,7 +108,10 @@ static void carry_out(struct vbd_back *b, enum vbd_step step)
 {
     switch (step) {
     case VBD_STEP_NONE:
-        vbd_back_settle(b, false);
+        if (b->refresh && b->storage != NULL)
+            vbd_back_look_at_image(b);
+        else
+            vbd_back_settle(b, false);
         break;
     case VBD_STEP_OFFER:
         if (b->storage == NULL)
@@ -208,8 +211,6 @@ static void look(struct vbd_back *b)
         vbd_back_finish(b, VBD_BACK_LOST);
     } else if (b->run_over)
         vbd_back_run_over(b);
-    else if (b->refresh && b->storage != NULL)
-        vbd_back_look_at_image(b);
     else
         read_states(b);
 }

@@ -10,6 +10,14 @@ static bool asked_to_close(const struct vbd_view *v)
                           (v->back == VBD_STATE_CLOSING || v->back == VBD_STATE_CLOSED));
 }
 
+/* A toolstack removed the device and made one of the same name before anybody looked. It writes
+ * both halves; a back's state alone is no sign of that. */
+static bool made_anew(const struct vbd_view *v)
+{
+    return v->back == VBD_STATE_INITIALISING && v->front == VBD_STATE_INITIALISING &&
+           v->published != VBD_STATE_INITIALISING;
+}
+
 static bool front_is_ready(const struct vbd_view *v)
 {
     return v->front == VBD_STATE_INITIALISED || v->front == VBD_STATE_CONNECTED;
@@ -74,7 +82,7 @@ static bool serves_nobody(enum vbd_phase phase)
 
 enum vbd_step vbd_next_step(enum vbd_phase phase, const struct vbd_view *v)
 {
-    if (v->back_gone)
+    if (v->back_gone || made_anew(v))
         return VBD_STEP_END;
     if (v->guest_gone && serves_nobody(phase))
         return VBD_STEP_REMOVE;

@@ -34,7 +34,7 @@ enum vbd_step {
     VBD_STEP_CLOSE,   /* finish what was taken, give the ring back, publish Closing */
     VBD_STEP_CLOSED,  /* publish Closed */
     VBD_STEP_REMOVE,  /* remove the nodes: there is no guest, and its toolstack has left them */
-    VBD_STEP_END      /* give everything back; the device is gone */
+    VBD_STEP_END      /* give everything back; the device is gone, or another one */
 };
 
 enum vbd_step vbd_next_step(enum vbd_phase phase, const struct vbd_view *view);

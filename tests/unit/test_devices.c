@@ -1,10 +1,12 @@
 /* test_devices.c - the daemon's finding of devices: one that is removed and made again while its
  * old back still finishes is served, and one that was there before the daemon is found. */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -104,11 +106,77 @@ static void test_a_device_made_again_while_the_old_one_finishes_is_served(void *
     end(s, d);
 }
 
+/* --- made anew before anybody looked --- */
+
+static void write_nodes(struct stage *s, const char *image)
+{
+    const char *const nodes[][2] = {
+        {back_key(VDEV, "frontend"), "/local/domain/5/device/vbd/51712"},
+        {back_key(VDEV, "frontend-id"), "5"},
+        {back_key(VDEV, "params"), image},
+        {back_key(VDEV, "mode"), "w"}};
+
+    for (size_t i = 0; i < sizeof nodes / sizeof nodes[0]; i++)
+        stage_write(s, nodes[i][0], nodes[i][1]);
+    stage_write(s, front_key(VDEV, "state"), "1");
+    stage_write(s, back_key(VDEV, "state"), "1");
+}
+
+/* The daemon does nothing meanwhile, and so never sees that the nodes were gone. */
+static void make_anew(struct stage *s, const char *image)
+{
+    stage_remove(s, back_key(VDEV, ""));
+    stage_remove(s, front_key(VDEV, ""));
+    write_nodes(s, image);
+}
+
+static void test_a_device_made_anew_unseen_is_offered(void **state)
+{
+    struct stage *s = stage_new();
+    struct devices *d = find_devices(s);
+    char larger[128];
+
+    (void)state;
+    (void)snprintf(larger, sizeof larger, "%s/larger", s->dir);
+    assert_int_equal(close(open(larger, O_CREAT | O_WRONLY, 0600)), 0);
+    assert_int_equal(truncate(larger, 4096 * 512), 0);
+    assert_int_equal(stage_create(s, VDEV, s->image, false), 0);
+    stage_expect(s, back_key(VDEV, "state"), "2");
+    make_anew(s, larger); /* while it waits for a front */
+    stage_expect(s, back_key(VDEV, "state"), "2");
+    stage_expect(s, back_key(VDEV, "sectors"), "4096");
+    make_anew(s, "/nonexistent");
+    stage_expect(s, back_key(VDEV, "hotplug-status"), "error");
+    stage_expect(s, back_key(VDEV, "state"), "5");
+    make_anew(s, larger); /* after it failed */
+    stage_expect(s, back_key(VDEV, "state"), "2");
+    stage_expect(s, "/local/domain/0/error/backend/vbd/5/51712", NULL);
+    assert_int_equal(unlink(larger), 0);
+    end(s, d);
+}
+
+static void test_a_connected_device_made_anew_unseen_does_not_close_the_new_one(void **state)
+{
+    struct stage *s = stage_new();
+    struct devices *d = find_devices(s);
+    struct handfront f;
+
+    (void)state;
+    assert_int_equal(stage_create(s, VDEV, s->image, false), 0);
+    stage_connect(s, &f, VDEV, 1, 3);
+    make_anew(s, s->image);
+    stage_connect(s, &f, VDEV, 1, 3);
+    assert_null(strstr(s->log, "closing"));
+    end(s, d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_device_that_was_there_before_is_found),
         cmocka_unit_test(test_a_device_made_again_while_the_old_one_finishes_is_served),
+        cmocka_unit_test(test_a_device_made_anew_unseen_is_offered),
+        cmocka_unit_test(test_a_connected_device_made_anew_unseen_does_not_close_the_new_one),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -34,6 +34,9 @@ static const struct {
 } lives[] = {
     {"a new device is offered", VBD_PHASE_OPENING, {false, true, 1, 1, 1, false}, VBD_STEP_OFFER},
     {"a removed device ends", VBD_PHASE_CONNECTED, {true, true, 0, 4, 4, false}, VBD_STEP_END},
+    {"waiting, made anew", VBD_PHASE_WAITING, {false, true, 1, 1, 2, false}, VBD_STEP_END},
+    {"connected, made anew", VBD_PHASE_CONNECTED, {false, true, 1, 1, 4, false}, VBD_STEP_END},
+    {"a state that is no order", VBD_PHASE_CONNECTED, {false, true, 1, 4, 4, false}, VBD_STEP_NONE},
     {"nothing while the front starts",
      VBD_PHASE_WAITING,
      {false, true, 2, 1, 2, false},
