@@ -55,8 +55,10 @@ static void change_medium(struct vbd_back *b, const char *params)
     struct vbd_image image = {.params = params, .read_only = true, .cdrom = true};
     struct vbd_error why = {""};
 
+    vbd_back_keep_params(b, params);
     if (source->open(source->ctx, &image, &b->next_storage, &why) < 0) {
         vbd_back_log(b, VBD_LOG_ERROR, why.text, ": the drive is empty now", NULL);
+        vbd_back_keep_params(b, ""); /* written again, it is tried again */
         b->next_storage = NULL;
     }
     if (b->next_storage == NULL)
@@ -84,7 +86,6 @@ static void params_read(void *ctx, struct xsc_batch *batch, int error)
                      "params was changed: a disk keeps the image it was attached with", NULL);
         vbd_back_settle(b, true);
     } else {
-        vbd_back_keep_params(b, params);
         change_medium(b, params);
     }
     xsc_batch_free(batch);

@@ -129,6 +129,31 @@ static void test_a_drive_gets_and_loses_its_medium_under_a_guest(void **state)
     (void)unlink(two);
 }
 
+static bool has_emptied(void *stage)
+{
+    return strstr(((struct stage *)stage)->log, "the drive is empty now") != NULL;
+}
+
+/* The same words again, once they name something. */
+static void test_a_drive_takes_a_medium_that_was_not_there_before(void **state)
+{
+    struct stage *s = *state;
+    char late[128];
+    struct handfront f;
+
+    (void)snprintf(late, sizeof late, "%s/late.iso", s->dir);
+    create_cdrom(s, "");
+    stage_connect(s, &f, VDEV, 1, PORT);
+    stage_write(s, back_key(VDEV, "params"), late);
+    assert_true(stage_wait(s, has_emptied, s));
+    make_image(late, 'l', 4096);
+    stage_write(s, back_key(VDEV, "params"), late);
+    stage_expect(s, back_key(VDEV, "sectors"), "8");
+    expect_byte(s, &f, 7, 'l');
+    stage_remove_device(s, VDEV);
+    (void)unlink(late);
+}
+
 static void test_a_disk_without_an_image_is_refused(void **state)
 {
     struct stage *s = *state;
@@ -329,6 +354,7 @@ int main(void)
         STAGED(test_a_disk_grows_and_shrinks_under_a_guest),
         STAGED(test_another_image_for_a_disk_changes_nothing),
         STAGED(test_a_drive_gets_and_loses_its_medium_under_a_guest),
+        STAGED(test_a_drive_takes_a_medium_that_was_not_there_before),
         STAGED(test_a_disk_without_an_image_is_refused),
         STAGED(test_a_devices_own_options_are_offered),
         STAGED(test_odd_options_are_told_by_name),
