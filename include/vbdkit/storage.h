@@ -15,8 +15,11 @@ extern "C" {
 enum vbd_io_op {
     VBD_IO_READ,
     VBD_IO_WRITE,
-    VBD_IO_FLUSH,  /* completes when everything written before is on stable storage */
-    VBD_IO_DISCARD /* gives the range's blocks back; it reads as zeroes or as anything */
+    VBD_IO_FLUSH,   /* completes when everything written before is on stable storage */
+    VBD_IO_DISCARD, /* gives the range's blocks back; it reads as zeroes or as anything */
+    /* Of a front's channel (front.h) alone; a backend never submits them. */
+    VBD_IO_BARRIER, /* a write; everything before it is on stable storage first, then this */
+    VBD_IO_ZERO     /* makes the range zeroes; no memory */
 };
 
 /* A run of memory; the same layout as POSIX' struct iovec. */

@@ -1,4 +1,5 @@
-/* layout.c - see layout.h. Called by ring.h; the first and last file that touches a slot. */
+/* layout.c - see layout.h. Called by ring.h and front_ring.h; the first and last file that touches
+ * a slot. */
 #include "blkif/layout.h"
 
 #include <string.h>
@@ -86,4 +87,58 @@ void vbd_layout_copy_response(enum vbd_layout layout, const struct vbd_response 
 
         memcpy(slot, &wire, sizeof wire);
     }
+}
+
+/* --- the front's side --- */
+
+#if defined(__i386__)
+typedef struct vbd_wire_request_32 native_request;
+typedef struct vbd_wire_response_32 native_response;
+#else
+typedef struct vbd_wire_request_64 native_request;
+typedef struct vbd_wire_response_64 native_response;
+#endif
+
+static void encode_indirect(const struct vbd_request *r, native_request *wire)
+{
+    wire->second = r->effect;
+    wire->third = r->segment_count;
+    wire->tail.indirect.handle = r->handle;
+    memcpy(wire->tail.indirect.grants, r->indirect_grants, sizeof r->indirect_grants);
+}
+
+static void encode_discard(const struct vbd_request *r, native_request *wire)
+{
+    wire->second = r->discard.secure ? VBD_WIRE_DISCARD_SECURE : 0;
+    wire->tail.discard.sectors_low = (uint32_t)r->discard.sectors;
+    wire->tail.discard.sectors_high = (uint32_t)(r->discard.sectors >> 32);
+}
+
+void vbd_layout_put_request(const struct vbd_request *request, void *slot)
+{
+    native_request wire;
+
+    memset(&wire, 0, sizeof wire);
+    wire.operation = request->operation;
+    wire.third = request->handle;
+    wire.id = request->id;
+    wire.sector = request->sector;
+    if (request->operation == VBD_OP_INDIRECT) {
+        encode_indirect(request, &wire);
+    } else if (request->operation == VBD_OP_DISCARD) {
+        encode_discard(request, &wire);
+    } else {
+        wire.second = (uint8_t)request->segment_count;
+        memcpy(wire.tail.segments, request->segments,
+               request->segment_count * sizeof request->segments[0]);
+    }
+    memcpy(slot, &wire, sizeof wire);
+}
+
+void vbd_layout_copy_out_response(const void *slot, struct vbd_response *ret)
+{
+    native_response wire;
+
+    copy_once(&wire, slot, sizeof wire);
+    *ret = (struct vbd_response){.id = wire.id, .operation = wire.operation, .status = wire.status};
 }

@@ -26,4 +26,10 @@ void vbd_layout_copy_request(enum vbd_layout layout, const void *slot, struct vb
 void vbd_layout_copy_response(enum vbd_layout layout, const struct vbd_response *response,
                               void *slot);
 
+/* The front's side, in the native layout. Writes a request: the whole slot, so that no byte of this
+ * program leaks. */
+void vbd_layout_put_request(const struct vbd_request *request, void *slot);
+/* Copies a response out of shared memory once. */
+void vbd_layout_copy_out_response(const void *slot, struct vbd_response *ret);
+
 #endif

@@ -91,6 +91,9 @@ static void issue(struct vbd_io *io)
         io_uring_prep_fallocate(sqe, fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
                                 (off_t)h->offset, (off_t)h->left);
         break;
+    case VBD_IO_BARRIER: /* a front's; see submit() */
+    case VBD_IO_ZERO:
+        return;
     }
     io_uring_sqe_set_data(sqe, &h->entry);
 }
@@ -154,7 +157,7 @@ static void submit(struct vbd_channel *channel, struct vbd_io *const *ios, size_
                            .count = ios[i]->memory_count,
                            .left = ios[i]->length,
                            .offset = ios[i]->offset};
-        if (ios[i]->secure)
+        if (ios[i]->secure || ios[i]->op > VBD_IO_DISCARD)
             ios[i]->done(ios[i], -EOPNOTSUPP);
         else
             issue(ios[i]);
