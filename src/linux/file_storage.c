@@ -222,29 +222,46 @@ static const struct vbd_storage_ops storage_ops = {.struct_size = sizeof storage
 
 /* --- opening --- */
 
-/* A number below /sys/dev/block/MAJOR:MINOR/queue, that of the whole disk for a partition; 0 when
- * it is not there. */
-static uint32_t queue_limit(const struct stat *st, const char *name)
+/* The number in a file below the device's directory in sysfs; false when it is not there. */
+static bool read_limit(const struct stat *st, const char *file, uint64_t *ret)
 {
-    static const char *const places[] = {"queue", "../queue"};
+    char path[128], line[32];
+    FILE *f;
+    bool good;
+
+    (void)snprintf(path, sizeof path, "/sys/dev/block/%u:%u/%s", major(st->st_rdev),
+                   minor(st->st_rdev), file);
+    f = fopen(path, "re");
+    if (f == NULL)
+        return false;
+    good = fgets(line, sizeof line, f) != NULL &&
+           vbd_parse_u64(line, strcspn(line, "\n"), UINT64_MAX, ret);
+    (void)fclose(f);
+    return good;
+}
+
+/* Of the queue, which for a partition is that of the whole disk; 0 when it is not there. */
+static uint64_t queue_limit(const struct stat *st, const char *name)
+{
+    char own[64], disk[64];
     uint64_t n = 0;
 
-    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
-        char path[128], line[32];
-        FILE *f;
+    (void)snprintf(own, sizeof own, "queue/%s", name);
+    (void)snprintf(disk, sizeof disk, "../queue/%s", name);
+    return read_limit(st, own, &n) || read_limit(st, disk, &n) ? n : 0;
+}
 
-        (void)snprintf(path, sizeof path, "/sys/dev/block/%u:%u/%s/%s", major(st->st_rdev),
-                       minor(st->st_rdev), places[i], name);
-        f = fopen(path, "re");
-        if (f == NULL)
-            continue;
-        if (fgets(line, sizeof line, f) == NULL ||
-            !vbd_parse_u64(line, strcspn(line, "\n"), UINT32_MAX, &n))
-            n = 0;
-        (void)fclose(f);
-        break;
-    }
-    return (uint32_t)n;
+/* A discard is done as a hole, which the kernel makes of a device by a command to write zeroes that
+ * may give blocks back: a device without that command can't, even where it discards. */
+static void examine_discard(const struct stat *st, struct vbd_storage_info *info)
+{
+    uint64_t alignment = 0;
+
+    info->discard_granularity = (uint32_t)queue_limit(st, "discard_granularity");
+    if (read_limit(st, "discard_alignment", &alignment))
+        info->discard_alignment = (uint32_t)alignment;
+    info->discard = info->discard_granularity > 0 && queue_limit(st, "discard_max_bytes") > 0 &&
+                    queue_limit(st, "write_zeroes_max_bytes") > 0;
 }
 
 static int examine_device(int fd, const struct stat *st, const char *path,
@@ -261,8 +278,7 @@ static int examine_device(int fd, const struct stat *st, const char *path,
         return vbd_fail(why, -EROFS, "params: \"%s\" is a read-only device; use mode=r", path);
     info->physical_sector = physical;
     info->logical_sector = (uint32_t)logical;
-    info->discard_granularity = queue_limit(st, "discard_granularity");
-    info->discard = info->discard_granularity > 0 && queue_limit(st, "discard_max_bytes") > 0;
+    examine_discard(st, info);
     return 0;
 }
 
