@@ -140,10 +140,10 @@ struct vbd_back_stats {
     uint64_t log_dropped;         /* lines */
 };
 VBD_API void vbd_back_stats(const struct vbd_back *back, struct vbd_back_stats *ret);
-/* The counters of one connected queue, from 0 on, since it was connected. -ENOENT when there is no
- * such queue. */
+/* The counters and latencies of one connected queue, from 0 on, since it was connected. -ENOENT
+ * when there is no such queue. */
 VBD_API int vbd_back_queue_stats(const struct vbd_back *back, unsigned queue,
-                                 struct vbd_counters *ret);
+                                 struct vbd_counters *counters, struct vbd_latency *latency);
 
 /* --- the toolstack's side --- */
 

@@ -438,11 +438,14 @@ void vbd_back_stats(const struct vbd_back *b, struct vbd_back_stats *ret)
         }
 }
 
-int vbd_back_queue_stats(const struct vbd_back *b, unsigned queue, struct vbd_counters *ret)
+int vbd_back_queue_stats(const struct vbd_back *b, unsigned queue, struct vbd_counters *counters,
+                         struct vbd_latency *latency)
 {
     if (queue >= b->link_count || b->links[queue].queue == NULL)
         return -ENOENT;
-    *ret = (struct vbd_counters){0};
-    vbd_queue_count(b->links[queue].queue, ret);
+    *counters = (struct vbd_counters){0};
+    *latency = (struct vbd_latency){0};
+    vbd_queue_count(b->links[queue].queue, counters);
+    vbd_queue_latency(b->links[queue].queue, latency);
     return 0;
 }

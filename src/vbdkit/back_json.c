@@ -49,10 +49,15 @@ static json_object *queues_json(const struct vbd_back *back, unsigned queues)
 {
     json_object *list = json_object_new_array();
     struct vbd_counters c;
+    struct vbd_latency l;
 
     for (unsigned i = 0; i < queues; i++)
-        if (vbd_back_queue_stats(back, i, &c) == 0)
-            (void)json_object_array_add(list, counters_json(&c));
+        if (vbd_back_queue_stats(back, i, &c, &l) == 0) {
+            json_object *queue = counters_json(&c);
+
+            (void)json_object_object_add(queue, "latency", latency_json(&l));
+            (void)json_object_array_add(list, queue);
+        }
     return list;
 }
 

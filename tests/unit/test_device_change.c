@@ -282,13 +282,31 @@ static void test_a_device_with_one_queue_has_a_whole_share(void **state)
     stage_remove_device(s, VDEV);
 }
 
+static void expect_one_read_each(const struct vbd_back *back, unsigned queues)
+{
+    struct vbd_counters counters;
+    struct vbd_latency latency;
+
+    for (unsigned q = 0; q < queues; q++) {
+        uint64_t timed = 0;
+
+        assert_int_equal(vbd_back_queue_stats(back, q, &counters, &latency), 0);
+        for (unsigned i = 0; i < VBD_LATENCY_RANGES; i++)
+            timed += latency.reads[i];
+        assert_int_equal(counters.reads, 1);
+        assert_int_equal(timed, 1);
+    }
+    assert_int_equal(vbd_back_queue_stats(back, queues, &counters, &latency), -ENOENT);
+}
+
 static void test_each_queue_is_served_and_a_broken_one_closes_all(void **state)
 {
     struct stage *s = *state;
+    struct vbd_back *back;
     struct handfront f[3];
 
     assert_int_equal(stage_create(s, VDEV, s->image, false), 0);
-    stage_run(s, VDEV);
+    back = stage_run(s, VDEV);
     stage_expect(s, back_key(VDEV, "state"), "2");
     stage_write(s, front_key(VDEV, "multi-queue-num-queues"), "3");
     for (unsigned i = 0; i < 3; i++)
@@ -297,6 +315,7 @@ static void test_each_queue_is_served_and_a_broken_one_closes_all(void **state)
     stage_expect(s, back_key(VDEV, "state"), "4");
     for (unsigned i = 0; i < 3; i++)
         assert_int_equal(read_sector(s, &f[i], i), 0);
+    expect_one_read_each(back, 3);
     assert_int_equal(queue_threads(5), 3); /* a third of a share each */
     *handfront_req_prod(&f[1]) += 1000;
     sim_send(s->sim, f[1].port);

@@ -170,6 +170,29 @@ static void test_a_connected_device_made_anew_unseen_does_not_close_the_new_one(
     end(s, d);
 }
 
+/* --- what is told of them --- */
+
+static void test_each_queue_has_counters_and_latencies(void **state)
+{
+    struct stage *s = stage_new();
+    struct devices *d = find_devices(s);
+    json_object *document, *devices, *queues, *queue;
+    struct handfront f;
+
+    (void)state;
+    assert_int_equal(stage_create(s, VDEV, s->image, false), 0);
+    stage_connect(s, &f, VDEV, 1, 3);
+    document = devices_json(d);
+    devices = json_object_object_get(document, "devices");
+    queues = json_object_object_get(json_object_array_get_idx(devices, 0), "per_queue");
+    assert_int_equal(json_object_array_length(queues), 1);
+    queue = json_object_array_get_idx(queues, 0);
+    assert_non_null(json_object_object_get(queue, "reads"));
+    assert_non_null(json_object_object_get(json_object_object_get(queue, "latency"), "reads"));
+    (void)json_object_put(document);
+    end(s, d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -177,6 +200,7 @@ int main(void)
         cmocka_unit_test(test_a_device_made_again_while_the_old_one_finishes_is_served),
         cmocka_unit_test(test_a_device_made_anew_unseen_is_offered),
         cmocka_unit_test(test_a_connected_device_made_anew_unseen_does_not_close_the_new_one),
+        cmocka_unit_test(test_each_queue_has_counters_and_latencies),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
