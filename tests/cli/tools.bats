@@ -106,6 +106,19 @@ setup() {
   [[ "$output" == *"status 0"* ]]
 }
 
+@test "attach gives a device from xvdq on the two nodes that fronts look at" {
+  run in_xenstore '
+    back=/local/domain/0/backend/vbd/4/268439552
+    "$VBDKIT" attach --no-wait web "$IMAGE" xvdq &
+    until xenstore-exists $back/params; do :; done
+    xenstore-ls /local/domain/4/device
+    xenstore-write $back/hotplug-status connected
+    wait'
+  [[ "$output" == *"virtual-device = \"268439552\""* ]]
+  [[ "$output" == *"virtual-device-ext = \"268439552\""* ]]
+  [[ "$output" == *"dom4/vbd-268439552: xvdq is offered"* ]]
+}
+
 @test "attach prints the backend's error and takes the nodes away" {
   run in_xenstore '
     ("$VBDKIT" attach web /srv/none.img xvdc; echo "status $?") &
