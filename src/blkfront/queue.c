@@ -153,6 +153,11 @@ static void move_all(struct vbd_list *from, struct vbd_list *to)
         vbd_list_append(to, at);
 }
 
+void vbd_front_queue_move(struct vbd_front_queue *from, struct vbd_front_queue *to)
+{
+    move_all(&from->waiting, &to->waiting);
+}
+
 /* What callbacks submit meanwhile waits. */
 void vbd_front_queue_fail(struct vbd_front_queue *q, int error)
 {

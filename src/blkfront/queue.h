@@ -101,6 +101,8 @@ void vbd_front_queue_start(struct vbd_front_queue *q, const struct vbd_front_dis
 /* Gives ring, pool and event channel back. What was not done waits for vbd_front_queue_open, in its
  * old order. */
 void vbd_front_queue_close(struct vbd_front_queue *q);
+/* What waits in one queue, which is closed, waits behind what waits in another from now on. */
+void vbd_front_queue_move(struct vbd_front_queue *from, struct vbd_front_queue *to);
 /* Every operation that is not done is done with this error. */
 void vbd_front_queue_fail(struct vbd_front_queue *q, int error);
 /* Takes an operation; it may be done before this returns. vbd_front_queue_pass sends it. */

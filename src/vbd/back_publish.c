@@ -122,6 +122,7 @@ static struct vbd_back_offer offer(const struct vbd_back *b)
                                    .queues_max = o->queues,
                                    .segments_indirect = o->indirect,
                                    .persistent = o->persistent > 0,
+                                   .flush = true,
                                    .barrier = o->barrier != 0,
                                    .discard = b->disk.discard,
                                    .secure_discard = b->disk.secure_discard,

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/text.h"
+
 enum {
     VBD_RING_PAGES_MAX = 16, /* ring-page-order up to 4 */
     VBD_RING_ORDER_MAX = 4,
@@ -46,7 +48,7 @@ struct vbd_back_offer {
     uint32_t ring_order_max;
     uint32_t queues_max;
     uint32_t segments_indirect; /* 0: indirect requests are not offered */
-    bool persistent, barrier;
+    bool persistent, flush, barrier;
     bool discard, secure_discard;
     uint32_t discard_granularity, discard_alignment; /* bytes */
 };
@@ -66,5 +68,35 @@ enum {
  * discards, which means nothing without them, are left out with their features. Returns how many.
  */
 size_t vbd_back_keys(const struct vbd_back_offer *offer, struct vbd_back_key keys[VBD_BACK_KEYS]);
+
+/* What a front reads of a back. */
+enum vbd_offer_key {
+    VBD_OFFER_RING_ORDER,
+    VBD_OFFER_RING_PAGES,
+    VBD_OFFER_QUEUES,
+    VBD_OFFER_FLUSH,
+    VBD_OFFER_BARRIER,
+    VBD_OFFER_PERSISTENT,
+    VBD_OFFER_DISCARD,
+    VBD_OFFER_DISCARD_GRANULARITY,
+    VBD_OFFER_DISCARD_ALIGNMENT,
+    VBD_OFFER_DISCARD_SECURE,
+    VBD_OFFER_INDIRECT,
+    VBD_OFFER_SECTORS,
+    VBD_OFFER_SECTOR_SIZE,
+    VBD_OFFER_PHYSICAL,
+    VBD_OFFER_INFO,
+    VBD_OFFER_MODE,
+    VBD_OFFER_KEYS
+};
+
+extern const char *const vbd_offer_key_names[VBD_OFFER_KEYS];
+
+/* The same the other way: values[k] is the value of vbd_offer_key_names[k], NULL when missing. A
+ * back need not be honest: what is missing or no number in range is taken as not offered, and a
+ * number larger than blkif knows as the largest. Without "sectors" and "sector-size", which are
+ * written last, sector_size is 0. -EINVAL, with *why filled: a disk that can't be. */
+int vbd_back_offer_read(const char *const values[VBD_OFFER_KEYS], struct vbd_back_offer *ret,
+                        struct vbd_text *why);
 
 #endif

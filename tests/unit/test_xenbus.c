@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "xenbus/front_life.h"
 #include "xenbus/keys.h"
 #include "xenbus/lifecycle.h"
 #include "xenbus/negotiate.h"
@@ -265,6 +266,7 @@ static void test_every_key_is_published(void **state)
                                    .ring_order_max = 4,
                                    .queues_max = 4,
                                    .segments_indirect = 256,
+                                   .flush = true,
                                    .discard = true,
                                    .discard_granularity = 4096,
                                    .read_only = true};
@@ -286,9 +288,128 @@ static void test_every_key_is_published(void **state)
     }
 }
 
+/* --- a front reads an offer --- */
+
+static void read_back(const struct vbd_back_offer *offer, struct vbd_back_offer *ret)
+{
+    const char *values[VBD_OFFER_KEYS] = {NULL};
+    struct vbd_back_key keys[VBD_BACK_KEYS];
+    size_t n = vbd_back_keys(offer, keys);
+    char sentence[100];
+    struct vbd_text why = vbd_text_on(sentence, sizeof sentence);
+
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < VBD_OFFER_KEYS; k++)
+            if (strcmp(keys[i].name, vbd_offer_key_names[k]) == 0)
+                values[k] = keys[i].value;
+    assert_int_equal(vbd_back_offer_read(values, ret, &why), 0);
+}
+
+static void test_an_offer_is_read_as_it_was_published(void **state)
+{
+    static const struct vbd_back_offer offer = {.sectors = 18014398509481984,
+                                                .sector_size = 4096,
+                                                .physical_sector = 8192,
+                                                .read_only = true,
+                                                .removable = true,
+                                                .ring_order_max = 3,
+                                                .queues_max = 5,
+                                                .segments_indirect = 77,
+                                                .persistent = true,
+                                                .flush = true,
+                                                .discard = true,
+                                                .discard_granularity = 65536,
+                                                .discard_alignment = 512};
+    struct vbd_back_offer read = {0};
+
+    (void)state;
+    read_back(&offer, &read);
+    assert_memory_equal(&read, &offer, sizeof offer);
+}
+
+static void test_an_offer_of_anything_is_bounded(void **state)
+{
+    static const struct {
+        enum vbd_offer_key key;
+        const char *value;
+        int result;
+    } odd[] = {{VBD_OFFER_RING_ORDER, "4294967296", 0},
+               {VBD_OFFER_RING_PAGES, "99999999", 0},
+               {VBD_OFFER_QUEUES, "0", 0},
+               {VBD_OFFER_QUEUES, "-1", 0},
+               {VBD_OFFER_INDIRECT, "4294967295", 0},
+               {VBD_OFFER_INDIRECT, "x", 0},
+               {VBD_OFFER_SECTOR_SIZE, "513", -EINVAL},
+               {VBD_OFFER_SECTOR_SIZE, "8192", -EINVAL},
+               {VBD_OFFER_SECTOR_SIZE, "", 0},
+               {VBD_OFFER_SECTORS, "36028797018963968", -EINVAL},
+               {VBD_OFFER_PERSISTENT, "yes", 0},
+               {VBD_OFFER_INFO, "\x01", 0}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++) {
+        const char *values[VBD_OFFER_KEYS] = {
+            [VBD_OFFER_SECTORS] = "8", [VBD_OFFER_SECTOR_SIZE] = "512"};
+        struct vbd_back_offer read = {0};
+        char sentence[100];
+        struct vbd_text why = vbd_text_on(sentence, sizeof sentence);
+
+        values[odd[i].key] = odd[i].value;
+        assert_int_equal(vbd_back_offer_read(values, &read, &why), odd[i].result);
+        assert_true(read.ring_order_max <= 4 && read.queues_max <= 16);
+        assert_true(odd[i].result < 0 || read.queues_max >= 1);
+        assert_true(read.segments_indirect <= 4096 && !read.persistent && !read.read_only);
+        assert_int_equal(why.len > 0, odd[i].result < 0);
+    }
+}
+
+static void test_a_front_takes_the_next_step(void **state)
+{
+    static const struct {
+        enum vbd_front_phase phase;
+        struct vbd_front_view view;
+        enum vbd_front_action action;
+    } rows[] = {
+        {VBD_FRONT_NEW, {.front = 1}, VBD_FRONT_STEP_BEGIN},
+        {VBD_FRONT_NEW, {.front = 4, .back = 4, .backend_known = true}, VBD_FRONT_STEP_RESET},
+        {VBD_FRONT_WAITING, {.front = 1}, VBD_FRONT_STEP_NONE},
+        {VBD_FRONT_WAITING, {.back = 2, .backend_known = true}, VBD_FRONT_STEP_OFFER},
+        {VBD_FRONT_WAITING, {.back = 4, .backend_known = true}, VBD_FRONT_STEP_NONE},
+        {VBD_FRONT_OFFERED, {.back = 2, .backend_known = true}, VBD_FRONT_STEP_NONE},
+        {VBD_FRONT_OFFERED, {.back = 4, .backend_known = true}, VBD_FRONT_STEP_SERVE},
+        {VBD_FRONT_OFFERED, {.back = 5, .backend_known = true}, VBD_FRONT_STEP_RESET},
+        {VBD_FRONT_OFFERED, {.back = 0}, VBD_FRONT_STEP_RESET},
+        {VBD_FRONT_SERVED, {.back = 4, .backend_known = true}, VBD_FRONT_STEP_LOOK},
+        {VBD_FRONT_SERVED, {.back = 5, .backend_known = true}, VBD_FRONT_STEP_RESET},
+        {VBD_FRONT_SERVED, {.back = 2, .backend_known = true}, VBD_FRONT_STEP_RESET},
+        {VBD_FRONT_SERVED, {.back = 4, .backend_known = true, .moved = true}, VBD_FRONT_STEP_RESET},
+        {VBD_FRONT_SERVED, {.back = 4, .backend_known = true, .leave = true}, VBD_FRONT_STEP_LEAVE},
+        {VBD_FRONT_LEAVING, {.back = 4, .backend_known = true, .leave = true}, VBD_FRONT_STEP_NONE},
+        {VBD_FRONT_LEAVING,
+         {.back = 5, .backend_known = true, .leave = true},
+         VBD_FRONT_STEP_RESET},
+        {VBD_FRONT_RESETTING, {.back = 5, .backend_known = true}, VBD_FRONT_STEP_NONE},
+        {VBD_FRONT_RESETTING, {.back = 6, .backend_known = true}, VBD_FRONT_STEP_BEGIN},
+        {VBD_FRONT_RESETTING,
+         {.back = 6, .backend_known = true, .leave = true},
+         VBD_FRONT_STEP_END},
+        {VBD_FRONT_RESETTING, {.leave = true}, VBD_FRONT_STEP_END},
+        {VBD_FRONT_OVER, {.back = 2, .backend_known = true}, VBD_FRONT_STEP_NONE},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (vbd_front_next(rows[i].phase, &rows[i].view) != rows[i].action)
+            fail_msg("row %zu, %s: %d", i, vbd_front_phase_name(rows[i].phase),
+                     vbd_front_next(rows[i].phase, &rows[i].view));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_an_offer_is_read_as_it_was_published),
+        cmocka_unit_test(test_an_offer_of_anything_is_bounded),
+        cmocka_unit_test(test_a_front_takes_the_next_step),
         cmocka_unit_test(test_only_digits_of_a_state_are_a_state),
         cmocka_unit_test(test_each_view_has_its_step),
         cmocka_unit_test(test_every_view_has_a_step),
