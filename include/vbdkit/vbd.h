@@ -186,8 +186,9 @@ VBD_API int vbd_back_path(const struct vbd_id *id, char path[VBD_PATH_MAX]);
 /* "/local/domain/DOMID/device/vbd/VDEV". */
 VBD_API void vbd_front_path(const struct vbd_id *id, char path[VBD_PATH_MAX]);
 
-/* Device numbers (Xen's vbd-interface document). Turns "xvda", "xvdb3", "/dev/xvdc", "hda", "sda1"
- * or a number into a vdev; -EINVAL when it is none of those. */
+/* Device numbers (Xen's vbd-interface document). Turns "xvda", "xvdb3", "/dev/xvdc", "hda",
+ * "sda1", "d1p2" (disk 1, partition 2) or a number into a vdev; -EINVAL when it is none of those.
+ */
 VBD_API int vbd_vdev_parse(const char *name, uint32_t *ret);
 /* The name of a vdev, "xvda1"; a number that names no disk comes back as digits. */
 VBD_API void vbd_vdev_name(uint32_t vdev, char name[24]);

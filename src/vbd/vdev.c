@@ -39,6 +39,19 @@ static size_t parse_letters(const char *s, uint32_t *ret)
     return len;
 }
 
+/* "d536p37": disk and partition by number, whatever the guest calls them. */
+static int parse_numbered(const char *s, uint32_t *ret)
+{
+    size_t len = vbd_str_len(s);
+    const char *p = vbd_bytes_find(s, len, 'p');
+    uint64_t disk = 0, partition = 0;
+
+    if (!vbd_parse_u64(s, p != NULL ? (size_t)(p - s) : len, (1 << 20) - 1, &disk) ||
+        (p != NULL && !vbd_parse_u64(p + 1, vbd_str_len(p + 1), 255, &partition)))
+        return -EINVAL;
+    return encode("xvd", (uint32_t)disk, (uint32_t)partition, ret);
+}
+
 int vbd_vdev_parse(const char *name, uint32_t *ret)
 {
     static const char *const buses[] = {"xvd", "sd", "hd"};
@@ -50,6 +63,8 @@ int vbd_vdev_parse(const char *name, uint32_t *ret)
     }
     if (vbd_str_starts(name, "/dev/"))
         name += 5;
+    else if (name[0] == 'd')
+        return parse_numbered(name + 1, ret);
     for (size_t i = 0; i < 3; i++) {
         const char *at = name + vbd_str_len(buses[i]);
         uint32_t disk;

@@ -38,8 +38,7 @@ enum vbd_front_action {
     VBD_FRONT_STEP_END    /* all is given back */
 };
 
-enum vbd_front_action vbd_front_next(enum vbd_front_phase phase,
-                                        const struct vbd_front_view *view);
+enum vbd_front_action vbd_front_next(enum vbd_front_phase phase, const struct vbd_front_view *view);
 const char *vbd_front_phase_name(enum vbd_front_phase phase);
 
 #endif

@@ -44,6 +44,16 @@ static void test_other_forms(void **state)
     assert_int_equal(vdev, 51728);
     assert_int_equal(vbd_vdev_parse("51712", &vdev), 0);
     assert_int_equal(vdev, 51712);
+    assert_int_equal(vbd_vdev_parse("d0", &vdev), 0);
+    assert_int_equal(vdev, 51712);
+    assert_int_equal(vbd_vdev_parse("d0p0", &vdev), 0);
+    assert_int_equal(vdev, 51712);
+    assert_int_equal(vbd_vdev_parse("d1p2", &vdev), 0);
+    assert_int_equal(vdev, 51730);
+    assert_int_equal(vbd_vdev_parse("d536p37", &vdev), 0); /* xvdtq37 */
+    assert_int_equal(vdev, 268435456 + 536 * 256 + 37);
+    vbd_vdev_name(vdev, name);
+    assert_string_equal(name, "xvdtq37");
     vbd_vdev_name(12345678, name);
     assert_string_equal(name, "12345678");
 }
@@ -51,8 +61,9 @@ static void test_other_forms(void **state)
 static void test_what_is_no_device_is_refused(void **state)
 {
     static const char *const names[] = {
-        "",    "xvd",   "xvd1", "xvda0", "xvda01", "xvda256", "xvdA",     "hde",    "hda64",
-        "sdq", "sda16", "vda",  "xvda-", "xvda1x", "-51712",  "/dev/sr0", "51712x", "4294967296"};
+        "",         "xvd",     "xvd1",  "xvda0",  "xvda01", "xvda256",  "xvdA",   "hde",
+        "hda64",    "sdq",     "sda16", "vda",    "d",      "dp1",      "d1p",    "d1p256",
+        "d1048576", "/dev/d0", "xvda-", "xvda1x", "-51712", "/dev/sr0", "51712x", "4294967296"};
     uint32_t vdev = 77;
 
     (void)state;
