@@ -4,20 +4,20 @@
 
 #include "vbd/front_inside.h"
 
-/* In turn: one queue's load is no reason to wait while another has room. */
+/* Queues in turn, for a batch each: what is submitted together may be neighbours, which go as one.
+ */
 static void submit(struct vbd_channel *channel, struct vbd_io *const *ios, size_t count)
 {
     struct vbd_front *f = VBD_CONTAINER(channel, struct vbd_front, channel);
 
-    for (size_t i = 0; i < count; i++) {
-        if (f->error < 0) {
+    uint32_t queue = f->next_queue < f->queue_count ? f->next_queue : 0;
+
+    f->next_queue = queue + 1;
+    for (size_t i = 0; i < count; i++)
+        if (f->error < 0)
             ios[i]->done(ios[i], f->error);
-            continue;
-        }
-        if (f->next_queue >= f->queue_count)
-            f->next_queue = 0;
-        vbd_front_queue_submit(&f->queues[f->next_queue++], ios[i]);
-    }
+        else
+            vbd_front_queue_submit(&f->queues[queue], ios[i]);
 }
 
 static const struct vbd_channel_ops ops = {.struct_size = sizeof ops, .submit = submit};
