@@ -96,10 +96,8 @@ static int open_queues(struct vbd_front *f)
     uint32_t count = smaller(f->options.queues, f->offer.queues_max);
 
     f->buffers.domid = f->backend_domid;
-    f->info = (struct vbd_front_info){.persistent = f->options.persistent && f->offer.persistent,
-                                      .ring_pages = config.ring_pages,
-                                      .queues = count,
-                                      .backend_domid = f->backend_domid};
+    f->info = (struct vbd_front_info){
+        .ring_pages = config.ring_pages, .queues = count, .backend_domid = f->backend_domid};
     for (uint32_t i = 0; i < count; i++) {
         int r = vbd_front_queue_open(&f->queues[i], &config);
 
@@ -160,7 +158,7 @@ static void tell(struct vbd_front *f)
         put_number(f, f->dir, vbd_front_key_names[VBD_FRONT_RING_PAGE_ORDER], order);
         put_number(f, f->dir, vbd_front_key_names[VBD_FRONT_NUM_RING_PAGES], 1u << order);
     }
-    put_number(f, f->dir, vbd_front_key_names[VBD_FRONT_PERSISTENT], f->info.persistent);
+    put_number(f, f->dir, vbd_front_key_names[VBD_FRONT_PERSISTENT], f->options.persistent);
     put_queues(f);
     commit(f, VBD_STATE_INITIALISED, VBD_FRONT_OFFERED);
 }
@@ -239,6 +237,8 @@ static void describe(struct vbd_front *f)
         .segments = indirect > VBD_SEGMENTS_DIRECT ? indirect : (uint32_t)VBD_SEGMENTS_DIRECT};
 
     f->info.disk = disk;
+    /* Linux' backend says so only once it is Connected. */
+    f->info.persistent = f->options.persistent && o->persistent;
     f->info.physical_sector = o->physical_sector;
     f->info.cdrom = o->cdrom;
     f->info.removable = o->removable;
