@@ -340,6 +340,34 @@ static void answers_one_by_one(struct liar *l)
     }
 }
 
+static void operations_swapped(struct liar *l)
+{
+    uint64_t read = asked(l, 0).id, write = asked(l, 2).id;
+
+    respond(l, 0, write, VBD_OP_READ, 0);
+    respond(l, 1, read, VBD_OP_WRITE, 0);
+    publish(l, 2);
+}
+
+static void barrier_for_a_flush(struct liar *l)
+{
+    respond(l, 0, asked(l, 3).id, VBD_OP_WRITE_BARRIER, 0);
+    publish(l, 1);
+}
+
+static void our_event_index_moved_far(struct liar *l)
+{
+    header(l)->rsp_event = 0x7fffffff;
+    answers_one_by_one(l);
+}
+
+static void published_twice(struct liar *l)
+{
+    answer_all(l);
+    front_world_turn(l->w);
+    publish(l, OPS);
+}
+
 /* --- each of them --- */
 
 #define RANGE "index is out of range"
@@ -384,6 +412,10 @@ static const struct lie lies[] = {
     {"nothing read", nothing_read, HARMLESS, NULL},
     {"events without end", events_without_end, HARMLESS, NULL},
     {"answers one by one", answers_one_by_one, HARMLESS, NULL},
+    {"operations swapped", operations_swapped, BREAKS, OTHER},
+    {"barrier for a flush", barrier_for_a_flush, BREAKS, OTHER},
+    {"our event index moved far", our_event_index_moved_far, HARMLESS, NULL},
+    {"published twice", published_twice, HARMLESS, NULL},
 };
 
 static void ask(struct liar *l)
