@@ -246,15 +246,23 @@ static void trim(const struct vbd_front_queue *q, struct plan *plan)
     }
 }
 
+/* The most segments that a request in place may ever have: the pool's pages describe them. */
+static uint32_t segments_max(const struct vbd_front_queue *q)
+{
+    uint64_t most = (uint64_t)q->pool.count * VBD_INDIRECT_PER_PAGE;
+
+    return most < q->disk.segments ? (uint32_t)most : q->disk.segments;
+}
+
 /* Segments of the operation's own memory from its next byte on; false when the back does not reach
  * all of that. */
 static bool plan_in_place(struct vbd_front_queue *q, const struct vbd_io *io, uint64_t skip,
                           struct plan *plan)
 {
-    uint32_t i = 0;
+    uint32_t i = 0, most = segments_max(q);
 
     *plan = (struct plan){0};
-    while (i < io->memory_count && plan->segments < q->disk.segments) {
+    while (i < io->memory_count && plan->segments < most) {
         const char *at = (const char *)io->memory[i].base + skip;
         uint64_t left = io->memory[i].len > skip ? io->memory[i].len - skip : 0;
         uint32_t first = (uint32_t)((uintptr_t)at % VBD_GUEST_PAGE), grant;

@@ -232,6 +232,33 @@ static void test_memory_that_the_back_reaches_is_not_copied(void **state)
     front_world_free(w);
 }
 
+/* More segments than all pages of the pool could describe: several requests, not none. */
+static void test_a_small_pool_describes_many_segments(void **state)
+{
+    enum { PIECES = 1100 };
+    struct front_world *w = front_world_new(1, 2, 4096);
+    struct vbd_iovec *pieces = malloc(PIECES * sizeof *pieces);
+    struct front_op op = {.io = {.op = VBD_IO_WRITE, .length = PIECES * 512}};
+    void *memory;
+
+    (void)state;
+    front_world_connect(w);
+    assert_int_equal(vbd_buffers_add(&w->buffers, 4096, &memory), 0);
+    fill(memory, 4096, 5);
+    for (unsigned i = 0; i < PIECES; i++)
+        pieces[i] = (struct vbd_iovec){(char *)memory + i % 8 * 512, 512};
+    front_op_send(w, &op);
+    op.io.memory = pieces; /* looked at in the first pass */
+    op.io.memory_count = PIECES;
+    front_world_settle(w);
+    assert_true(op.done == 1 && op.result == 0);
+    assert_int_equal(w->front.counters.uncopied, 2);
+    for (unsigned i = 0; i < PIECES; i++)
+        assert_memory_equal(on_disk(w, i * 512), pieces[i].base, 512);
+    front_world_free(w);
+    free(pieces);
+}
+
 static void test_errors_of_the_disk_are_told_once(void **state)
 {
     struct front_world *w = front_world_new(1, 64, 11);
@@ -311,6 +338,7 @@ int main(void)
         cmocka_unit_test(test_zeroes_and_discards),
         cmocka_unit_test(test_a_barrier_of_any_size_is_one),
         cmocka_unit_test(test_memory_that_the_back_reaches_is_not_copied),
+        cmocka_unit_test(test_a_small_pool_describes_many_segments),
         cmocka_unit_test(test_errors_of_the_disk_are_told_once),
         cmocka_unit_test(test_backends_come_and_go_under_load),
     };
