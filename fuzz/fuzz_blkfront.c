@@ -250,7 +250,7 @@ static void done(struct vbd_io *io, int result)
     struct op *o = VBD_CONTAINER(io, struct op, io);
     bool inside = io->offset <= sizeof w.model && io->length <= sizeof w.model - io->offset;
 
-    must(o->used && (result == 0 || w.open || w.q.broken));
+    must(o->used && (result < 0 || w.open));
     o->used = false;
     if (result == 0 && io->length > 0 && io->op != VBD_IO_FLUSH && !w.lied && o->alone)
         check(o);
