@@ -321,6 +321,33 @@ static void come_and_go(unsigned seed)
     free(in);
 }
 
+static void test_what_was_under_way_begins_again_in_its_order(void **state)
+{
+    static const uint64_t places[] = {7, 3, 11, 5, 1, 9}; /* no neighbours */
+    struct front_world *w = front_world_new(1, 64, 11);
+    unsigned char bytes[4096] = {0};
+    struct front_op ops[7];
+
+    (void)state;
+    for (unsigned i = 0; i < 6; i++)
+        front_op_submit(w, &ops[i], VBD_IO_WRITE, places[i] * 65536, sizeof bytes, bytes);
+    front_op_submit(w, &ops[6], VBD_IO_FLUSH, 0, 0, NULL);
+    for (unsigned round = 0; round < 2; round++) {
+        front_world_connect(w);
+        front_world_turn(w);
+        assert_int_equal(w->back->disk.count, 6); /* the back holds the flush */
+        for (int i = 0; i < 6; i++)
+            assert_int_equal(w->back->disk.held[i]->offset, places[i] * 65536);
+        if (round == 0)
+            front_world_leave(w);
+    }
+    assert_int_equal(w->front.counters.recovered, 7);
+    front_world_settle(w);
+    for (unsigned i = 0; i < 7; i++)
+        assert_true(ops[i].done == 1 && ops[i].result == 0);
+    front_world_free(w);
+}
+
 static void test_backends_come_and_go_under_load(void **state)
 {
     (void)state;
@@ -340,6 +367,7 @@ int main(void)
         cmocka_unit_test(test_memory_that_the_back_reaches_is_not_copied),
         cmocka_unit_test(test_a_small_pool_describes_many_segments),
         cmocka_unit_test(test_errors_of_the_disk_are_told_once),
+        cmocka_unit_test(test_what_was_under_way_begins_again_in_its_order),
         cmocka_unit_test(test_backends_come_and_go_under_load),
     };
 

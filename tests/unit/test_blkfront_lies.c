@@ -461,6 +461,8 @@ static void test_lie(void **state)
 
     l.w->by_hand = true;
     front_world_connect(l.w);
+    /* As earlier operations may have left them. */
+    memset(l.w->front.pool.memory, 0xa5, (size_t)l.w->front.pool.count * PAGE);
     ask(&l);
     lie->tell(&l);
     front_world_turn(l.w);
