@@ -3,15 +3,14 @@
 #include "linux/guest.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
-#include <xenevtchn.h>
 #include <xengnttab.h>
 
 #include "linux/error.h"
+#include "linux/evtchn.h"
 
 struct vbd_xen_guest {
     struct vbd_guest seam;
@@ -49,24 +48,19 @@ static void unshare(void *ctx, void *pages, size_t count, const uint32_t *grants
     (void)xengntshr_unshare(g->pages, pages, (uint32_t)count);
 }
 
-/* Non-blocking, so that taking an event that is not there answers at once. */
 static int open_channel(struct vbd_xen_guest *g, struct vbd_event_channel *c, unsigned domid)
 {
     struct epoll_event wanted = {.events = EPOLLIN};
     xenevtchn_port_or_error_t port;
-    int fd;
+    int r = vbd_evtchn_open(&c->handle);
 
-    c->handle = xenevtchn_open(NULL, 0);
-    if (c->handle == NULL)
-        return -errno;
-    fd = xenevtchn_fd(c->handle);
-    if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0)
-        return -errno;
+    if (r < 0)
+        return r;
     port = xenevtchn_bind_unbound_port(c->handle, domid);
     if (port < 0)
         return errno != 0 ? -errno : -ENOSPC;
     c->port = (evtchn_port_t)port;
-    return epoll_ctl(g->epoll, EPOLL_CTL_ADD, fd, &wanted) < 0 ? -errno : 0;
+    return epoll_ctl(g->epoll, EPOLL_CTL_ADD, xenevtchn_fd(c->handle), &wanted) < 0 ? -errno : 0;
 }
 
 static void withdraw(void *ctx, struct vbd_event_channel *c)
@@ -102,10 +96,8 @@ static void notify(void *ctx, struct vbd_event_channel *c)
 
 static bool take_event(void *ctx, struct vbd_event_channel *c)
 {
-    xenevtchn_port_or_error_t port = xenevtchn_pending(c->handle);
-
     (void)ctx;
-    return port >= 0 && xenevtchn_unmask(c->handle, (evtchn_port_t)port) == 0;
+    return vbd_evtchn_take(c->handle);
 }
 
 int vbd_xen_guest_open(struct vbd_xen_guest **ret, struct vbd_error *why)

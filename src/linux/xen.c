@@ -2,14 +2,13 @@
 #include "linux/xen.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <xenevtchn.h>
 #include <xengnttab.h>
 
 #include "linux/error.h"
+#include "linux/evtchn.h"
 
 enum {
     PIECES_PER_CALL = 256 /* of a grant copy; more go in several calls */
@@ -98,18 +97,13 @@ static void unbind(void *ctx, struct vbd_event_channel *channel)
     free(channel);
 }
 
-/* Non-blocking, so that taking an event that is not there answers at once. */
 static int open_channel(struct vbd_event_channel *channel, unsigned domid, uint32_t remote_port)
 {
     xenevtchn_port_or_error_t port;
-    int fd;
+    int r = vbd_evtchn_open(&channel->handle);
 
-    channel->handle = xenevtchn_open(NULL, 0);
-    if (channel->handle == NULL)
-        return -errno;
-    fd = xenevtchn_fd(channel->handle);
-    if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0)
-        return -errno;
+    if (r < 0)
+        return r;
     port = xenevtchn_bind_interdomain(channel->handle, domid, remote_port);
     if (port < 0)
         return errno != 0 ? -errno : -EINVAL;
@@ -150,10 +144,8 @@ static int wait_handle(void *ctx, struct vbd_event_channel *channel)
 
 static bool take_event(void *ctx, struct vbd_event_channel *channel)
 {
-    xenevtchn_port_or_error_t port = xenevtchn_pending(channel->handle);
-
     (void)ctx;
-    return port >= 0 && xenevtchn_unmask(channel->handle, (evtchn_port_t)port) == 0;
+    return vbd_evtchn_take(channel->handle);
 }
 
 int vbd_xen_open(struct vbd_xen **ret, struct vbd_error *why)
