@@ -161,6 +161,16 @@ static const char *lie_of(const struct vbd_front *f)
     return NULL;
 }
 
+/* True when the backend lied, and the front is over by that. */
+static bool fails_by_lie(struct vbd_front *f)
+{
+    const char *lie = lie_of(f);
+
+    if (lie != NULL)
+        vbd_front_fail_with(f, -EPROTO, lie);
+    return lie != NULL;
+}
+
 static void reset(struct vbd_front *f)
 {
     if (f->phase == VBD_FRONT_OFFERED && ++f->refused >= REFUSALS_MAX) {
@@ -214,12 +224,11 @@ static void looked(void *ctx, struct xsc_batch *batch, int error)
         .front = vbd_state_parse(xsc_batch_string(batch, LOOK_STATE)),
         .back = vbd_state_parse(known ? xsc_batch_string(batch, LOOK_BACK_STATE) : NULL),
         .moved = !vbd_str_eq(f->found, f->back) || f->found_domid != f->backend_domid,
-        .leave = f->leave && (vbd_front_is_idle(f) || f->queue_count == 0),
-        .broken = lie_of(f) != NULL};
+        .leave = f->leave && (vbd_front_is_idle(f) || f->queue_count == 0)};
 
     view.backend_known = view.back != VBD_STATE_UNKNOWN;
     f->batch = NULL;
-    if (vbd_front_went_well(f, batch, error)) {
+    if (vbd_front_went_well(f, batch, error) && !fails_by_lie(f)) { /* also one told meanwhile */
         if (view.moved && (f->phase == VBD_FRONT_WAITING || f->phase == VBD_FRONT_NEW)) {
             follow(f);
             view.moved = false;
@@ -233,11 +242,7 @@ static void look(struct vbd_front *f)
 {
     f->busy = true;
     f->again = false;
-    if (lie_of(f) != NULL) {
-        vbd_front_fail_with(f, -EPROTO, lie_of(f));
-        return;
-    }
-    if (!vbd_front_begin(f, XSC_BATCH_PLAIN))
+    if (fails_by_lie(f) || !vbd_front_begin(f, XSC_BATCH_PLAIN))
         return;
     (void)xsc_batch_add_key(f->batch, XSC_OP_READ, f->dir, "state", NULL);
     (void)xsc_batch_add_key(f->batch, XSC_OP_READ, f->dir, "backend", NULL);

@@ -36,7 +36,7 @@ static enum vbd_front_action when_offered(const struct vbd_front_view *v)
 
 static enum vbd_front_action when_served(const struct vbd_front_view *v)
 {
-    if (v->moved || v->broken || closes(v) || v->back == VBD_STATE_INIT_WAIT ||
+    if (v->moved || closes(v) || v->back == VBD_STATE_INIT_WAIT ||
         v->back == VBD_STATE_INITIALISING)
         return VBD_FRONT_STEP_RESET;
     if (v->leave)

@@ -22,7 +22,6 @@ struct vbd_front_view {
     bool backend_known; /* there is a backend's directory, and it has a state */
     bool moved;         /* it is another one than before */
     bool leave;         /* the owner wants to go, and nothing is under way */
-    bool broken;        /* the backend lied */
     enum vbd_state back;
     enum vbd_state front; /* ours, as it is in xenstore */
 };
