@@ -387,6 +387,26 @@ static void test_a_disk_that_cannot_be_is_refused(void **state)
     assert_int_equal(stage_destroy(t->s, VDEV), 0);
 }
 
+/* The first page that was shared is the ring's: its third word counts responses. */
+static void test_a_backend_that_lies_ends_the_front(void **state)
+{
+    struct fronted *t = *state;
+
+    assert_int_equal(stage_create(t->s, VDEV, t->s->image, false), 0);
+    stage_run(t->s, VDEV);
+    begin(t, NULL);
+    await(t, VBD_FRONT_CONNECTED, 1);
+    check_io(t, 0, 'l');
+    ((uint32_t *)(void *)sim_page(t->s->sim, PAGES_FROM))[2] += 1000;
+    await(t, VBD_FRONT_FAILED, 1);
+    assert_non_null(strstr(vbd_front_why(t->front), "response index is out of range"));
+    assert_int_equal(run(t, VBD_IO_FLUSH, 0, 0, NULL), -EPROTO);
+    stage_expect(t->s, front_key(VDEV, "state"), "6");
+    stage_expect(t->s, back_key(VDEV, "state"), "6");
+    assert_int_equal(t->shared, 0);
+    stage_remove_device(t->s, VDEV);
+}
+
 int main(void)
 {
 #define STAGED(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -399,6 +419,7 @@ int main(void)
         STAGED(test_a_resumed_domain_begins_anew),
         STAGED(test_a_disk_that_grows_is_told),
         STAGED(test_a_disk_that_cannot_be_is_refused),
+        STAGED(test_a_backend_that_lies_ends_the_front),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
