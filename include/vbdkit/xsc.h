@@ -202,7 +202,8 @@ VBD_API int xsc_batch_add(struct xsc_batch *b, enum xsc_op op, const char *path,
 VBD_API int xsc_batch_add_key(struct xsc_batch *b, enum xsc_op op, const char *dir, const char *key,
                               const char *value);
 /* Says whether the last added call may be answered with ENOENT without failing the batch. By
- * default READ may, and nothing else. */
+ * default READ may, and nothing else. A READ that may is also let off EACCES, which is what a
+ * domain is told of a missing node whose parent it may not read. */
 VBD_API void xsc_batch_may_miss(struct xsc_batch *b, bool may);
 /* Sets a function that is called, with the ctx of xsc_batch_submit, when all answers are there and
  * before the end or the commit: it may look at them and add calls, which are then made too (in the

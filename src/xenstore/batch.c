@@ -326,13 +326,19 @@ static void keep_reply(struct item *i, const struct xsc_reply *reply)
     }
 }
 
+/* A domain that may not read the parent is told EACCES of a node, also when there is none. */
+static bool is_missing(const struct item *i, int error)
+{
+    return error == -ENOENT || (i->op == XSC_OP_READ && error == -EACCES);
+}
+
 static void answered(void *ctx, const struct xsc_reply *reply)
 {
     struct item *i = ctx;
     struct xsc_batch *b = i->batch;
 
     keep_reply(i, reply);
-    if (reply->error < 0 && !(i->optional && reply->error == -ENOENT))
+    if (reply->error < 0 && !(i->optional && is_missing(i, reply->error)))
         failed(b, reply->error, xsc_op_name(i->op), i->path, reply->error_name);
     if (--b->outstanding == 0)
         all_answered(b);

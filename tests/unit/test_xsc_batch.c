@@ -127,7 +127,9 @@ static void test_what_may_miss_and_what_may_not(void **state)
         {XSC_OP_READ, -1, "ENOENT", 0},
         {XSC_OP_READ, 0, "ENOENT", -ENOENT},
         {XSC_OP_READ, 1, "ENOENT", 0},
-        {XSC_OP_READ, -1, "EACCES", -EACCES},
+        {XSC_OP_READ, -1, "EACCES", 0}, /* another domain's node that was removed */
+        {XSC_OP_READ, 0, "EACCES", -EACCES},
+        {XSC_OP_RM, 1, "EACCES", -EACCES},
         {XSC_OP_RM, -1, "ENOENT", -ENOENT},
         {XSC_OP_RM, 1, "ENOENT", 0},
         {XSC_OP_RM, 1, "EINVAL", -EINVAL},
