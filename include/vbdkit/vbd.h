@@ -187,8 +187,8 @@ VBD_API int vbd_back_path(const struct vbd_id *id, char path[VBD_PATH_MAX]);
 VBD_API void vbd_front_path(const struct vbd_id *id, char path[VBD_PATH_MAX]);
 
 /* Device numbers (Xen's vbd-interface document). Turns "xvda", "xvdb3", "/dev/xvdc", "hda",
- * "sda1", "d1p2" (disk 1, partition 2) or a number into a vdev; -EINVAL when it is none of those.
- */
+ * "sda1", "d1p2" (disk 1, partition 2) or a number (51712, 0xca00, 0145000) into a vdev; -EINVAL
+ * when it is none of those, or a number from 2 << 28 on, which are reserved. */
 VBD_API int vbd_vdev_parse(const char *name, uint32_t *ret);
 /* The name of a vdev, "xvda1"; a number that names no disk comes back as digits. */
 VBD_API void vbd_vdev_name(uint32_t vdev, char name[24]);

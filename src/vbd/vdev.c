@@ -52,15 +52,39 @@ static int parse_numbered(const char *s, uint32_t *ret)
     return encode("xvd", (uint32_t)disk, (uint32_t)partition, ret);
 }
 
+static uint32_t digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return (uint32_t)(c - '0');
+    c = (char)(c | 0x20);
+    return c >= 'a' && c <= 'f' ? (uint32_t)(c - 'a') + 10 : 16;
+}
+
+/* The number itself, as C writes it: 51712, 0xca00, 0145000. */
+static bool parse_number(const char *s, uint32_t *ret)
+{
+    bool hex = s[0] == '0' && (s[1] | 0x20) == 'x', octal = s[0] == '0' && s[1] != '\0' && !hex;
+    uint32_t base = hex ? 16 : octal ? 8 : 10, n = 0;
+
+    s += hex ? 2 : 0;
+    if (*s == '\0')
+        return false;
+    for (; *s != '\0'; s++) {
+        if (digit(*s) >= base || n > (EXTENDED * 2u - 1 - digit(*s)) / base)
+            return false;
+        n = n * base + digit(*s);
+    }
+    *ret = n;
+    return true;
+}
+
 int vbd_vdev_parse(const char *name, uint32_t *ret)
 {
     static const char *const buses[] = {"xvd", "sd", "hd"};
     uint64_t n = 0;
 
-    if (vbd_parse_u64(name, vbd_str_len(name), EXTENDED * 2u - 1, &n)) {
-        *ret = (uint32_t)n;
+    if (parse_number(name, ret))
         return 0;
-    }
     if (vbd_str_starts(name, "/dev/"))
         name += 5;
     else if (name[0] == 'd')
