@@ -4,7 +4,7 @@
 #define BLKFRONT_BUFFERS_H
 
 #include "base/list.h"
-#include "blkfront/guest.h"
+#include "vbdkit/guest.h"
 
 struct vbd_buffers {
     const struct vbd_allocator *allocator;

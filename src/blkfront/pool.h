@@ -6,7 +6,7 @@
 #ifndef BLKFRONT_POOL_H
 #define BLKFRONT_POOL_H
 
-#include "blkfront/guest.h"
+#include "vbdkit/guest.h"
 
 enum { VBD_NO_PAGE = UINT32_MAX };
 

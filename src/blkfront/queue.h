@@ -18,9 +18,9 @@
 
 #include "base/list.h"
 #include "blkfront/buffers.h"
-#include "blkfront/disk.h"
 #include "blkfront/pool.h"
 #include "blkif/front_ring.h"
+#include "vbdkit/front_disk.h"
 #include "vbdkit/storage.h"
 
 /* What `held` of an operation is while a queue has it. */

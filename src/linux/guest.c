@@ -1,7 +1,5 @@
 /* guest.c - the guest's seam on Xen: pages shared through libxengnttab, event channels through
  * libxenevtchn. Called through the seam, on one thread. */
-#include "linux/guest.h"
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +9,7 @@
 
 #include "linux/error.h"
 #include "linux/evtchn.h"
+#include "vbdkit/front_linux.h"
 
 struct vbd_xen_guest {
     struct vbd_guest seam;

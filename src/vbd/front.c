@@ -267,13 +267,6 @@ void vbd_front_wake(struct vbd_front *f)
 
 /* --- the owner's calls --- */
 
-void vbd_front_options_init(struct vbd_front_options *ret)
-{
-#define USUAL(field, name, usual, least, most, text) ret->field = usual;
-    VBD_FRONT_OPTIONS(USUAL)
-#undef USUAL
-}
-
 static void name_it(struct vbd_front *f)
 {
     struct vbd_text name = vbd_text_on(f->name, sizeof f->name);

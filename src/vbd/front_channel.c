@@ -76,6 +76,11 @@ const char *vbd_front_why(const struct vbd_front *f)
     return f->why;
 }
 
+int vbd_front_error(const struct vbd_front *f)
+{
+    return f->error;
+}
+
 int vbd_front_buffer_new(struct vbd_front *f, size_t bytes, void **ret)
 {
     if (!f->connected)

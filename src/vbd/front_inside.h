@@ -10,7 +10,7 @@
 #define VBD_FRONT_INSIDE_H
 
 #include "blkfront/queue.h"
-#include "vbd/front.h"
+#include "vbdkit/front.h"
 #include "vbdkit/vbd.h"
 #include "xenbus/front_life.h"
 #include "xenbus/keys.h"

@@ -14,6 +14,7 @@ static const struct {
     {"detach", detach_main, "take a disk from a guest"},
     {"list", list_main, "list disks and their states"},
     {"stat", stat_main, "show the counters of a running daemon"},
+    {"front", front_main, "use a disk of this domain: read, write, verify, measure, export"},
     {"xs", xs_main, "look at xenstore and change it"},
     {"hyperless", hyperless_main, "run Xen programs on a machine without Xen"},
 };

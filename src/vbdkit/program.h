@@ -19,6 +19,7 @@ int detach_main(int argc, char **argv);
 int list_main(int argc, char **argv);
 int stat_main(int argc, char **argv);
 int hyperless_main(int argc, char **argv);
+int front_main(int argc, char **argv);
 int xs_main(int argc, char **argv);
 
 /* --- tool.c: the tools around the daemon --- */

@@ -5,13 +5,13 @@ bats_require_minimum_version 1.5.0
 
 load common
 
-# against_vbdkit BACK_OPTIONS FRONT_OPTIONS AGREED: a disk of vbdkit's, used by frontcheck.
+# against_vbdkit BACK_OPTIONS FRONT_OPTIONS AGREED: a disk of vbdkit's, used by "vbdkit front verify". Its options: those of --option, then others.
 against_vbdkit() {
   machine "serve_start
     \"\$VBDKIT\" hyperless create 1
     truncate -s 16M disk.img
     \"\$VBDKIT\" attach --no-wait --option $1 1 disk.img xvda || fail attach
-    in_domain 1 \"\$FRONTCHECK\" $2 51712
+    in_domain 1 \"\$VBDKIT\" front verify --destroy --option '$2' ${4:-} 51712
     echo \"status \$?\"
     serve_stop"
   echo "$output"
@@ -21,8 +21,8 @@ against_vbdkit() {
 }
 
 @test "front: vbdkit with all it offers" {
-  against_vbdkit queues=4 'queues=3 ring-order=4 depth=128 pool=1024' \
-    'queues=3 ring-pages=16 segments=256 persistent=0 flush=1 barrier=1 discard=1 sector-size=512'
+  against_vbdkit queues=4 'queues=3,ring-order=4,pool=1024' \
+    'queues=3 ring-pages=16 segments=256 persistent=0 flush=1 barrier=1 discard=1 sector-size=512' '--depth 128'
   [[ "$output" == *"used indirect=1"* ]]
 }
 
@@ -38,8 +38,8 @@ against_vbdkit() {
 }
 
 @test "front: vbdkit, and a front that wants little" {
-  against_vbdkit persistent=512 'ring-order=0 indirect-segments=0 persistent=0 pool=16 depth=8' \
-    'queues=1 ring-pages=1 segments=11 persistent=0'
+  against_vbdkit persistent=512 'ring-order=0,indirect-segments=0,persistent=0,pool=16' \
+    'queues=1 ring-pages=1 segments=11 persistent=0' '--depth 8'
 }
 
 @test "front: vbdkit with sectors of 4096 bytes, in order" {
@@ -50,9 +50,9 @@ against_vbdkit() {
 # bats test_tags=slow
 @test "front: QEMU's qdisk" {
   [ -x /usr/libexec/xen-qemu-system-i386 ]
-  for options in 'ring-order=4' 'ring-order=0 depth=4' 'ring-order=2 depth=128 trusted=1'; do
+  for options in '--option ring-order=4' '--option ring-order=0 --depth 4' '--option ring-order=2,trusted --depth 128'; do
     machine "give_qdisk 1
-      in_domain 1 \"\$FRONTCHECK\" $options 51712
+      in_domain 1 \"\$VBDKIT\" front verify --destroy $options 51712
       echo \"status \$?\""
     echo "$output"
     [ "$status" -eq 0 ]

@@ -11,7 +11,7 @@
 
 #include "base/list.h"
 #include "support/stage.h"
-#include "vbd/front.h"
+#include "vbdkit/front.h"
 
 enum { VDEV = 51712, PAGES_FROM = 1024, FRONT_PORTS_FROM = 4 };
 

@@ -1,14 +1,18 @@
 /* guest.h - the seam to the hypervisor on the guest's side: pages shared with another domain, and
  * event channels offered to it.
  *
- * Whoever ports a front fills in this struct; errors are -errno.
+ * Whoever ports a front fills in this struct; on Linux front_linux.h does. Errors are -errno.
  * Threads: all calls come on the front's one thread.
  * Sources: public/grant_table.h, public/event_channel.h.
  */
-#ifndef BLKFRONT_GUEST_H
-#define BLKFRONT_GUEST_H
+#ifndef VBDKIT_GUEST_H
+#define VBDKIT_GUEST_H
 
 #include "vbdkit/common.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 enum { VBD_GUEST_PAGE = 4096 };
 
@@ -35,4 +39,7 @@ struct vbd_guest {
     bool (*take_event)(void *ctx, struct vbd_event_channel *channel);
 };
 
+#ifdef __cplusplus
+}
+#endif
 #endif

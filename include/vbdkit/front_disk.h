@@ -1,11 +1,14 @@
-/* disk.h - what a front knows of its disk, and what its queues count. */
-#ifndef BLKFRONT_DISK_H
-#define BLKFRONT_DISK_H
+/* front_disk.h - what a front knows of its disk, and what it counts.
+ *
+ * Sources: public/io/blkif.h.
+ */
+#ifndef VBDKIT_FRONT_DISK_H
+#define VBDKIT_FRONT_DISK_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-/* The disk, and what was agreed on. */
+/* The disk, as the backend tells of it and as far as the front wants it. */
 struct vbd_front_disk {
     uint64_t sectors;     /* of 512 bytes */
     uint32_t sector_size; /* logical, bytes: offsets and lengths are multiples of it */
@@ -15,7 +18,7 @@ struct vbd_front_disk {
     uint32_t segments; /* of a request, the most; over 11: indirect */
 };
 
-/* X(name, what it counts). */
+/* Counters. X(name, what it counts). */
 #define VBD_FRONT_COUNTERS(X)                                                                      \
     X(operations, "operations submitted")                                                          \
     X(requests, "requests written into the ring")                                                  \

@@ -1,5 +1,4 @@
-/* front.h - a front's life: a vbd of this domain as a disk. For src/vbd and, so far, its tests; it
- * is written as the public header that it is to become.
+/* front.h - libvbd's frontend: a vbd of this domain as a disk.
  *
  * A front finds its backend through xenstore, agrees with it on what both can, and is a channel
  * (storage.h) from there on: operations go in, completions come out, many at once and in any order.
@@ -14,13 +13,17 @@
  * xenstore; callbacks come on it.
  * Sources: public/io/blkif.h, public/io/xenbus.h, docs/man/xen-vbd-interface.7.
  */
-#ifndef VBD_FRONT_H
-#define VBD_FRONT_H
+#ifndef VBDKIT_FRONT_H
+#define VBDKIT_FRONT_H
 
-#include "blkfront/disk.h"
-#include "blkfront/guest.h"
+#include "vbdkit/front_disk.h"
+#include "vbdkit/guest.h"
 #include "vbdkit/storage.h"
 #include "vbdkit/xsc.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 /* The seams; kept by reference, they outlive every front made with them. */
 struct vbd_front_platform {
@@ -46,7 +49,12 @@ struct vbd_front_options {
 };
 
 /* The defaults. */
-void vbd_front_options_init(struct vbd_front_options *ret);
+VBD_API void vbd_front_options_init(struct vbd_front_options *ret);
+/* Reads "name=value,name=value" over what *o holds; a bare name means 1. -EINVAL, with a sentence
+ * and *o as it was: a name that is none, a value out of range. */
+VBD_API int vbd_front_options_parse(const char *text, struct vbd_front_options *o,
+                                    struct vbd_error *why);
+
 /* The disk, and what was agreed on. */
 struct vbd_front_info {
     struct vbd_front_disk disk;
@@ -83,41 +91,76 @@ struct vbd_front_config {
 
 /* Begins to connect this domain's vbd `vdev`: device/vbd/VDEV, relative to the domain. Errors:
  * -ENOMEM, -ENOTCONN. Everything that goes wrong later is told by an event. */
-int vbd_front_connect(const struct vbd_front_platform *platform, struct xsc *x,
-                      const struct vbd_front_config *config, struct vbd_front **ret);
+VBD_API int vbd_front_connect(const struct vbd_front_platform *platform, struct xsc *x,
+                              const struct vbd_front_config *config, struct vbd_front **ret);
 /* Closes by the book: operations under way are done first, then the backend is told. The event is
  * VBD_FRONT_CLOSED. */
-void vbd_front_disconnect(struct vbd_front *front);
+VBD_API void vbd_front_disconnect(struct vbd_front *front);
 /* Gives everything back, at any time; operations not done are done with -ECANCELED, and the backend
  * is left to see for itself. NULL is fine. */
-void vbd_front_free(struct vbd_front *front);
+VBD_API void vbd_front_free(struct vbd_front *front);
 /* The domain was resumed elsewhere: grants, event channels and the backend are not those of before.
  * To be called after xsc_resume. */
-void vbd_front_resume(struct vbd_front *front);
+VBD_API void vbd_front_resume(struct vbd_front *front);
 
 /* Valid while connected. */
-const struct vbd_front_info *vbd_front_info(const struct vbd_front *front);
+VBD_API const struct vbd_front_info *vbd_front_info(const struct vbd_front *front);
 /* Why the front failed or waits, one sentence. Valid until the next event. */
-const char *vbd_front_why(const struct vbd_front *front);
+VBD_API const char *vbd_front_why(const struct vbd_front *front);
+/* What operations are done with since VBD_FRONT_FAILED, -errno; 0 before. */
+VBD_API int vbd_front_error(const struct vbd_front *front);
 /* Where operations go. Valid until vbd_front_free. An operation whose offset and length are no
  * logical sectors within the disk is done with -EINVAL; a write to a read-only disk with -EROFS;
  * what the backend can't do with -EOPNOTSUPP; what it refused with -EIO; what was under way when it
  * lied with -EPROTO. VBD_IO_ZERO and VBD_IO_BARRIER are made of other operations where the backend
  * has none. */
-struct vbd_channel *vbd_front_channel(struct vbd_front *front);
+VBD_API struct vbd_channel *vbd_front_channel(struct vbd_front *front);
 /* To be called when events may have come, see vbd_guest, and after operations were submitted: it
  * sends them. True when there is more to do at once. */
-bool vbd_front_process(struct vbd_front *front);
+VBD_API bool vbd_front_process(struct vbd_front *front);
 
 /* Memory that the backend reaches directly: operations on it are not copied, as long as the
  * connection lasts for which it was made; after that they work, with copies. The backend may change
  * it as long as an operation on it is under way, and read it until it is freed. Zeroed, page
  * aligned. Errors: -ENOTCONN not connected, -ENOMEM, -ENOSPC no grants. */
-int vbd_front_buffer_new(struct vbd_front *front, size_t bytes, void **ret);
+VBD_API int vbd_front_buffer_new(struct vbd_front *front, size_t bytes, void **ret);
 /* Frees it; no operation uses it. */
-void vbd_front_buffer_free(struct vbd_front *front, void *buffer);
+VBD_API void vbd_front_buffer_free(struct vbd_front *front, void *buffer);
 
 /* Of all queues, since the front was made. */
-void vbd_front_count(const struct vbd_front *front, struct vbd_front_counters *ret);
+VBD_API void vbd_front_count(const struct vbd_front *front, struct vbd_front_counters *ret);
+
+/* --- which vbds there are --- */
+
+/* A vbd of this domain. Strings belong to the list. */
+struct vbd_front_device {
+    uint32_t vdev;
+    unsigned backend_domid;
+    const char *backend; /* its directory */
+    const char *params;  /* the image; "" where it can't be read */
+};
+
+struct vbd_front_list {
+    size_t count;
+    const struct vbd_front_device *devices; /* by vdev */
+};
+
+/* Lists the vbds of `home` (as in vbd_front_config) that have a backend. `done` is called once,
+ * with 0 and the list, valid during the call, or with -errno. Returns 0, or -errno when `done` will
+ * not be called: -ENOMEM, -ENOTCONN, -EINVAL a home too long. */
+VBD_API int
+vbd_front_enumerate(const struct vbd_allocator *allocator, struct xsc *x, const char *home,
+                    void (*done)(void *ctx, int error, const struct vbd_front_list *list),
+                    void *ctx);
+/* Which vbd a person means, tried in this order: a device number ("51712") or name ("xvda",
+ * "/dev/xvda1", "sda", "hda", "d1p2") of a vbd that there is; the params of its image, or the end
+ * of them, when one vbd alone has those. Errors, with a sentence that lists the candidates: -ENODEV
+ * none, -ENOTUNIQ more than one; *ret is left alone then. */
+VBD_API int vbd_front_choose(const struct vbd_front_list *list, const char *name, uint32_t *ret,
+                             struct vbd_error *why);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

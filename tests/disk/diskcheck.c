@@ -1,0 +1,176 @@
+/* diskcheck.c - the calls of front_linux.h in a domain that has a vbd: threads that block, an event
+ * loop beside them, callbacks, memory that the backend reaches, and what is refused. The disk's
+ * contents are lost. Called by tests/hyperless/disk.bats.
+ *
+ * usage: diskcheck NAME; exit status 0 when all is as the header says, 1 with a sentence if not.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vbdkit/front_linux.h"
+
+enum { THREADS = 8, ROUNDS = 200, BYTES = 20480, LOOP_IOS = 4 };
+
+#define CHECK(condition)                                                                           \
+    do {                                                                                           \
+        if (!(condition)) {                                                                        \
+            (void)fprintf(stderr, "diskcheck: line %d: %s: %s\n", __LINE__, #condition, why.text); \
+            exit(1);                                                                               \
+        }                                                                                          \
+    } while (0)
+
+static struct vbd_disk *disk;
+static struct vbd_error why;
+
+/* --- threads --- */
+
+/* Each has a part of the disk of its own. */
+static void *use(void *arg)
+{
+    uint64_t at = (uint64_t)(uintptr_t)arg * BYTES * 2;
+    char *written = malloc(BYTES), *read = malloc(BYTES);
+    struct vbd_error own = {""};
+
+    for (int i = 0; i < ROUNDS; i++) {
+        uint64_t length = BYTES - (uint64_t)(i % 8) * 512;
+
+        memset(written, i + (int)(uintptr_t)arg, length);
+        if (vbd_disk_write(disk, written, length, at + (uint64_t)(i % 8) * 512, &own) < 0 ||
+            (i % 16 == 0 && vbd_disk_flush(disk, &own) < 0) ||
+            vbd_disk_read(disk, read, length, at + (uint64_t)(i % 8) * 512, &own) < 0 ||
+            memcmp(read, written, length) != 0) {
+            (void)fprintf(stderr, "diskcheck: thread %d: %s\n", (int)(uintptr_t)arg, own.text);
+            exit(1);
+        }
+    }
+    free(written);
+    free(read);
+    return NULL;
+}
+
+/* --- event loop --- */
+
+struct looped {
+    struct vbd_io io;
+    struct vbd_iovec memory;
+    int left;     /* how often it is still submitted, from inside its callback */
+    int deadlock; /* what a call that blocks said there */
+};
+
+static int looped_done;
+
+static void done(struct vbd_io *io, int result)
+{
+    struct looped *l = (struct looped *)(void *)io; /* its first member */
+    struct vbd_front_info info;
+
+    CHECK(result == 0);
+    vbd_disk_info(disk, &info);
+    CHECK(info.disk.sectors > 0);
+    l->deadlock = vbd_disk_flush(disk, NULL);
+    vbd_disk_process(disk); /* does nothing here */
+    if (l->left-- > 0)
+        vbd_disk_submit(disk, &io, 1);
+    else
+        looped_done++;
+}
+
+static void loop(void)
+{
+    static struct looped ios[LOOP_IOS];
+    struct pollfd fd = {.fd = vbd_disk_fd(disk), .events = POLLIN};
+    void *shared;
+
+    CHECK(vbd_disk_buffer_new(disk, (size_t)LOOP_IOS * 8192, &shared) == 0);
+    for (int i = 0; i < LOOP_IOS; i++) {
+        struct vbd_io *io = &ios[i].io;
+
+        ios[i].memory = (struct vbd_iovec){(char *)shared + (ptrdiff_t)i * 8192, 8192};
+        ios[i].left = ROUNDS;
+        *io = (struct vbd_io){.op = VBD_IO_READ,
+                              .offset = (uint64_t)i * 8192,
+                              .length = 8192,
+                              .memory = &ios[i].memory,
+                              .memory_count = 1,
+                              .done = done};
+        vbd_disk_submit(disk, &io, 1);
+    }
+    while (looped_done < LOOP_IOS) {
+        CHECK(poll(&fd, 1, 20000) == 1);
+        vbd_disk_process(disk);
+    }
+    for (int i = 0; i < LOOP_IOS; i++)
+        CHECK(ios[i].deadlock == -EDEADLK);
+    vbd_disk_buffer_free(disk, shared);
+}
+
+static void threads_beside_a_loop(void)
+{
+    pthread_t threads[THREADS];
+
+    for (uintptr_t i = 0; i < THREADS; i++)
+        CHECK(pthread_create(&threads[i], NULL, use, (void *)(i + 1)) == 0);
+    loop();
+    for (int i = 0; i < THREADS; i++)
+        CHECK(pthread_join(threads[i], NULL) == 0);
+}
+
+/* --- each call --- */
+
+static void each_call(void)
+{
+    static char bytes[8192], back[8192], zeroes[8192];
+    struct vbd_front_info info;
+    struct vbd_front_counters n;
+
+    vbd_disk_info(disk, &info);
+    memset(bytes, 7, sizeof bytes);
+    CHECK(vbd_disk_barrier(disk, bytes, 8192, 4096, &why) == 0);
+    CHECK(vbd_disk_read(disk, back, 8192, 4096, &why) == 0);
+    CHECK(memcmp(bytes, back, 8192) == 0);
+    CHECK(vbd_disk_zero(disk, 4096, 8192, &why) == 0);
+    CHECK(vbd_disk_read(disk, back, 8192, 4096, &why) == 0);
+    CHECK(memcmp(zeroes, back, 8192) == 0);
+    CHECK(vbd_disk_discard(disk, 4096, 8192, false, &why) == (info.disk.discard ? 0 : -EOPNOTSUPP));
+    CHECK(vbd_disk_read(disk, back, 512, 1, &why) == -EINVAL);
+    CHECK(strcmp(why.text, "read at 1, 512 bytes: Invalid argument") == 0);
+    CHECK(vbd_disk_write(disk, back, 4096, info.disk.sectors * 512, &why) == -EINVAL);
+    vbd_disk_count(disk, &n);
+    CHECK(n.operations > 0 && n.errors == 0);
+    why.text[0] = '\0';
+    CHECK(vbd_disk_resume(disk, &why) == 0);
+    CHECK(vbd_disk_read(disk, back, 8192, 4096, &why) == 0);
+}
+
+static void what_is_refused(const char *name)
+{
+    struct vbd_disk_config config = {0};
+    struct vbd_disk *other = NULL;
+
+    CHECK(vbd_disk_open(name, &config, &other, &why) == -EINVAL);
+    config = (struct vbd_disk_config){.struct_size = sizeof config, .xenstore = "/nowhere"};
+    CHECK(vbd_disk_open(name, &config, &other, &why) == -ENOENT);
+    CHECK(vbd_disk_open("xvdz", NULL, &other, &why) == -ENODEV);
+    CHECK(strstr(why.text, "there are: xvda (51712") != NULL);
+    CHECK(other == NULL && vbd_disk_close(NULL) == NULL);
+    why.text[0] = '\0';
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 2)
+        return 2;
+    what_is_refused(argv[1]);
+    CHECK(vbd_disk_open(argv[1], NULL, &disk, &why) == 0);
+    threads_beside_a_loop();
+    each_call();
+    disk = vbd_disk_close(disk);
+    CHECK(disk == NULL);
+    CHECK(vbd_disk_open(argv[1], NULL, &disk, &why) == 0); /* again, at once */
+    vbd_disk_close(disk);
+    return 0;
+}
