@@ -9,10 +9,10 @@
 static void submit(struct vbd_channel *channel, struct vbd_io *const *ios, size_t count)
 {
     struct vbd_front *f = VBD_CONTAINER(channel, struct vbd_front, channel);
-
     uint32_t queue = f->next_queue < f->queue_count ? f->next_queue : 0;
 
     f->next_queue = queue + 1;
+    f->unsent = true;
     for (size_t i = 0; i < count; i++)
         if (f->error < 0)
             ios[i]->done(ios[i], f->error);
@@ -49,10 +49,13 @@ void vbd_front_fail_operations(struct vbd_front *f, int error)
         vbd_front_queue_fail(&f->queues[i], error);
 }
 
+/* What a callback submits may be for a queue that has had its pass. */
 bool vbd_front_process(struct vbd_front *f)
 {
     const struct vbd_guest *g = f->platform->guest;
     bool more = false, broken = false;
+
+    f->unsent = false;
 
     for (uint32_t i = 0; i < f->queue_count; i++) {
         struct vbd_front_queue *q = &f->queues[i];
@@ -63,7 +66,7 @@ bool vbd_front_process(struct vbd_front *f)
     }
     if (broken || (f->leave && f->phase == VBD_FRONT_SERVED && vbd_front_is_idle(f)))
         vbd_front_wake(f);
-    return more;
+    return more || f->unsent;
 }
 
 const struct vbd_front_info *vbd_front_info(const struct vbd_front *f)

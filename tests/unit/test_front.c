@@ -281,6 +281,48 @@ static void test_waits_for_a_backend_that_is_not_there_yet(void **state)
     stage_remove_device(t->s, VDEV);
 }
 
+struct chained {
+    struct op op, next; /* `next` is submitted from inside the end of `op` */
+    char bytes[512];
+};
+
+static void chained_done(struct vbd_io *io, int result)
+{
+    struct chained *c = (struct chained *)(void *)((char *)io - offsetof(struct chained, op.io));
+
+    op_done(io, result);
+    submit(c->op.t, &c->next, VBD_IO_READ, 0, 512, c->bytes);
+}
+
+/* It may go to a queue that had its pass before: whoever drives is told that there is more. */
+static void test_what_a_callback_submits_is_sent_at_once(void **state)
+{
+    struct vbd_front_options options;
+    struct vbd_front_counters n;
+    struct fronted *t = *state;
+    struct chained c;
+    char bytes[512];
+
+    vbd_front_options_init(&options);
+    options.queues = 2;
+    assert_int_equal(stage_create(t->s, VDEV, t->s->image, false), 0);
+    stage_run(t->s, VDEV);
+    begin(t, &options);
+    await(t, VBD_FRONT_CONNECTED, 1);
+    assert_int_equal(run(t, VBD_IO_READ, 0, 512, bytes), 0); /* queue 0 */
+    submit(t, &c.op, VBD_IO_READ, 0, 512, bytes);            /* queue 1 */
+    c.op.io.done = chained_done;
+    while (c.op.done == 0)
+        if (!vbd_front_process(t->front) && c.op.done > 0) { /* no more to do: it is in its ring */
+            vbd_front_count(t->front, &n);
+            assert_int_equal(n.requests, 3);
+        }
+    assert_int_equal(finish(&c.next), 0);
+    vbd_front_disconnect(t->front);
+    await(t, VBD_FRONT_CLOSED, 1);
+    stage_remove_device(t->s, VDEV);
+}
+
 /* The toolstack removes the backend under load and makes it anew: what was under way is done by the
  * next one. */
 static void test_a_backend_goes_and_another_comes(void **state)
@@ -414,6 +456,7 @@ int main(void)
         STAGED(test_connects_serves_and_leaves),
         STAGED(test_takes_over_from_a_front_that_died),
         STAGED(test_waits_for_a_backend_that_is_not_there_yet),
+        STAGED(test_what_a_callback_submits_is_sent_at_once),
         STAGED(test_a_backend_goes_and_another_comes),
         STAGED(test_a_backend_that_closes_first_is_left_by_the_book),
         STAGED(test_a_resumed_domain_begins_anew),
