@@ -13,7 +13,7 @@
 
 #include "vbdkit/front_linux.h"
 
-enum { THREADS = 8, ROUNDS = 200, BYTES = 20480, LOOP_IOS = 4 };
+enum { THREADS = 8, ROUNDS = 200, BYTES = 20480, LOOP_IOS = 4, RESUMES = 10 };
 
 #define CHECK(condition)                                                                           \
     do {                                                                                           \
@@ -25,6 +25,15 @@ enum { THREADS = 8, ROUNDS = 200, BYTES = 20480, LOOP_IOS = 4 };
 
 static struct vbd_disk *disk;
 static struct vbd_error why;
+static int connected; /* how often; written with the disk locked, read by this thread's turns */
+static bool resumed;  /* atomic */
+
+static void event(void *ctx, enum vbd_front_event what)
+{
+    (void)ctx;
+    if (what == VBD_FRONT_CONNECTED)
+        __atomic_add_fetch(&connected, 1, __ATOMIC_RELAXED);
+}
 
 /* --- threads --- */
 
@@ -35,7 +44,7 @@ static void *use(void *arg)
     char *written = malloc(BYTES), *read = malloc(BYTES);
     struct vbd_error own = {""};
 
-    for (int i = 0; i < ROUNDS; i++) {
+    for (int i = 0; i < ROUNDS || !__atomic_load_n(&resumed, __ATOMIC_RELAXED); i++) {
         uint64_t length = BYTES - (uint64_t)(i % 8) * 512;
 
         memset(written, i + (int)(uintptr_t)arg, length);
@@ -61,7 +70,7 @@ struct looped {
     int deadlock; /* what a call that blocks said there */
 };
 
-static int looped_done;
+static int looped_done; /* atomic: another thread may drive */
 
 static void done(struct vbd_io *io, int result)
 {
@@ -76,7 +85,7 @@ static void done(struct vbd_io *io, int result)
     if (l->left-- > 0)
         vbd_disk_submit(disk, &io, 1);
     else
-        looped_done++;
+        __atomic_add_fetch(&looped_done, 1, __ATOMIC_RELEASE);
 }
 
 static void loop(void)
@@ -99,13 +108,33 @@ static void loop(void)
                               .done = done};
         vbd_disk_submit(disk, &io, 1);
     }
-    while (looped_done < LOOP_IOS) {
-        CHECK(poll(&fd, 1, 20000) == 1);
+    while (__atomic_load_n(&looped_done, __ATOMIC_ACQUIRE) < LOOP_IOS) {
+        (void)poll(&fd, 1, 100); /* another thread may take the event */
         vbd_disk_process(disk);
     }
     for (int i = 0; i < LOOP_IOS; i++)
         CHECK(ios[i].deadlock == -EDEADLK);
     vbd_disk_buffer_free(disk, shared);
+}
+
+/* The domain goes on elsewhere, so it is told, while all threads have operations under way. */
+static void resume(void)
+{
+    struct pollfd fd = {.fd = vbd_disk_fd(disk), .events = POLLIN};
+    struct vbd_front_counters n;
+
+    for (int i = 0; i < RESUMES; i++) {
+        int before = __atomic_load_n(&connected, __ATOMIC_RELAXED);
+
+        CHECK(vbd_disk_resume(disk, &why) == 0);
+        while (__atomic_load_n(&connected, __ATOMIC_RELAXED) == before) {
+            (void)poll(&fd, 1, 100); /* another thread may take the event */
+            vbd_disk_process(disk);
+        }
+    }
+    vbd_disk_count(disk, &n);
+    CHECK(n.recovered > 0);
+    __atomic_store_n(&resumed, true, __ATOMIC_RELAXED);
 }
 
 static void threads_beside_a_loop(void)
@@ -115,6 +144,7 @@ static void threads_beside_a_loop(void)
     for (uintptr_t i = 0; i < THREADS; i++)
         CHECK(pthread_create(&threads[i], NULL, use, (void *)(i + 1)) == 0);
     loop();
+    resume();
     for (int i = 0; i < THREADS; i++)
         CHECK(pthread_join(threads[i], NULL) == 0);
 }
@@ -142,8 +172,6 @@ static void each_call(void)
     vbd_disk_count(disk, &n);
     CHECK(n.operations > 0 && n.errors == 0);
     why.text[0] = '\0';
-    CHECK(vbd_disk_resume(disk, &why) == 0);
-    CHECK(vbd_disk_read(disk, back, 8192, 4096, &why) == 0);
 }
 
 static void what_is_refused(const char *name)
@@ -162,10 +190,13 @@ static void what_is_refused(const char *name)
 
 int main(int argc, char **argv)
 {
+    struct vbd_disk_config config = {
+        .struct_size = sizeof config, .timeout_ms = VBD_DISK_TIMEOUT_MS, .event = event};
+
     if (argc != 2)
         return 2;
     what_is_refused(argv[1]);
-    CHECK(vbd_disk_open(argv[1], NULL, &disk, &why) == 0);
+    CHECK(vbd_disk_open(argv[1], &config, &disk, &why) == 0);
     threads_beside_a_loop();
     each_call();
     disk = vbd_disk_close(disk);
