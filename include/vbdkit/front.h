@@ -99,6 +99,11 @@ VBD_API void vbd_front_disconnect(struct vbd_front *front);
 /* Gives everything back, at any time; operations not done are done with -ECANCELED, and the backend
  * is left to see for itself. NULL is fine. */
 VBD_API void vbd_front_free(struct vbd_front *front);
+/* The domain is going to be saved: gives rings, grants and event channels back at once, and does
+ * nothing until vbd_front_resume. Operations wait. The event is VBD_FRONT_AWAY, if it was
+ * connected.
+ */
+VBD_API void vbd_front_suspend(struct vbd_front *front);
 /* The domain was resumed elsewhere: grants, event channels and the backend are not those of before.
  * To be called after xsc_resume. */
 VBD_API void vbd_front_resume(struct vbd_front *front);

@@ -47,9 +47,13 @@ VBD_API struct vbd_disk *vbd_disk_close(struct vbd_disk *d);
 VBD_API void vbd_disk_info(struct vbd_disk *d, struct vbd_front_info *ret);
 /* The counters of all its queues. */
 VBD_API void vbd_disk_count(struct vbd_disk *d, struct vbd_front_counters *ret);
+/* The domain is going to be saved: gives back what it shares, until vbd_disk_resume; operations
+ * wait. Linux demands it: of a domain that is saved while a process has event channels, the kernel
+ * stops with a BUG when they are closed (6.1, evtchn_unbind_from_user). Not from a callback. */
+VBD_API void vbd_disk_suspend(struct vbd_disk *d);
 /* The domain was saved and goes on elsewhere: connects to xenstore anew, and sends again what was
- * not done. A disk notices a new backend by itself, but a resume in place it can't. Errors, with a
- * sentence: those of xsc_client_open, and later calls try again; -EDEADLK from a callback. */
+ * not done. Errors, with a sentence: those of xsc_client_open, and later calls try again; -EDEADLK
+ * from a callback. */
 VBD_API int vbd_disk_resume(struct vbd_disk *d, struct vbd_error *why);
 
 /* --- (b) calls that block --- */

@@ -172,6 +172,13 @@ void vbd_disk_submit(struct vbd_disk *d, struct vbd_io *const *ios, size_t count
     }
 }
 
+void vbd_disk_suspend(struct vbd_disk *d)
+{
+    vbd_disk_lock(d);
+    vbd_front_suspend(d->front);
+    vbd_disk_unlock(d);
+}
+
 int vbd_disk_resume(struct vbd_disk *d, struct vbd_error *why)
 {
     int r;

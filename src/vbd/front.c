@@ -334,16 +334,24 @@ void vbd_front_free(struct vbd_front *f)
     vbd_free(a, f);
 }
 
-/* Whatever is under way with the old backend is over. */
-void vbd_front_resume(struct vbd_front *f)
+/* As long as it is busy, and nothing is under way, it does not look. */
+void vbd_front_suspend(struct vbd_front *f)
 {
     if (f->phase == VBD_FRONT_OVER)
         return;
     xsc_batch_free(f->batch);
     f->batch = NULL;
-    f->buffers.epoch++;
     f->busy = true;
     go_away(f);
+}
+
+/* Whatever is under way with the old backend is over. */
+void vbd_front_resume(struct vbd_front *f)
+{
+    if (f->phase == VBD_FRONT_OVER)
+        return;
+    vbd_front_suspend(f);
+    f->buffers.epoch++;
     f->phase = VBD_FRONT_NEW;
     vbd_front_settle(f, true);
 }

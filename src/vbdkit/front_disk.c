@@ -3,10 +3,39 @@
 #include <errno.h>
 #include <json-c/json.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
 
 #include "vbdkit/front_tool.h"
+
+/* SIGUSR1: the domain is going to be saved; SIGUSR2: it goes on. They come as input. */
+static int signals = -1;
+
+static void open_signals(void)
+{
+    sigset_t set;
+
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGUSR1);
+    (void)sigaddset(&set, SIGUSR2);
+    (void)sigprocmask(SIG_BLOCK, &set, NULL);
+    signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static void take_signal(struct vbd_disk *disk)
+{
+    struct signalfd_siginfo signal;
+
+    if (read(signals, &signal, sizeof signal) != sizeof signal)
+        return;
+    if (signal.ssi_signo == SIGUSR1)
+        vbd_disk_suspend(disk);
+    else
+        (void)vbd_disk_resume(disk, NULL); /* xenstore is tried again each second */
+}
 
 int front_open(const struct front_args *a, struct vbd_disk **ret)
 {
@@ -16,6 +45,7 @@ int front_open(const struct front_args *a, struct vbd_disk **ret)
                                      .timeout_ms = a->timeout_ms};
     struct vbd_error why = {""};
 
+    open_signals();
     return vbd_disk_open(a->name, &config, ret, &why) < 0 ? tool_fail(a->part, "%s", why.text)
                                                           : EXIT_OK;
 }
@@ -41,9 +71,12 @@ int front_range(const struct front_args *a, struct vbd_disk *disk, uint64_t *ret
 
 void front_turn(struct vbd_disk *disk)
 {
-    struct pollfd fd = {.fd = vbd_disk_fd(disk), .events = POLLIN};
+    struct pollfd fds[] = {{.fd = vbd_disk_fd(disk), .events = POLLIN},
+                           {.fd = signals, .events = POLLIN}};
 
-    (void)poll(&fd, 1, -1);
+    (void)poll(fds, 2, -1);
+    if (fds[1].revents != 0)
+        take_signal(disk);
     vbd_disk_process(disk);
 }
 

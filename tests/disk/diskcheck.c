@@ -126,6 +126,8 @@ static void resume(void)
     for (int i = 0; i < RESUMES; i++) {
         int before = __atomic_load_n(&connected, __ATOMIC_RELAXED);
 
+        if (i % 2 == 0)
+            vbd_disk_suspend(disk);
         CHECK(vbd_disk_resume(disk, &why) == 0);
         while (__atomic_load_n(&connected, __ATOMIC_RELAXED) == before) {
             (void)poll(&fd, 1, 100); /* another thread may take the event */

@@ -387,6 +387,37 @@ static void test_a_resumed_domain_begins_anew(void **state)
     stage_remove_device(t->s, VDEV);
 }
 
+/* Nothing is shared while it is suspended, and what is submitted then is done afterwards. */
+static void test_a_domain_that_is_saved_shares_nothing(void **state)
+{
+    struct fronted *t = *state;
+    char bytes[512] = "saved";
+    struct op op;
+
+    assert_int_equal(stage_create(t->s, VDEV, t->s->image, false), 0);
+    stage_run(t->s, VDEV);
+    begin(t, NULL);
+    vbd_front_suspend(t->front); /* in the middle of connecting */
+    vbd_front_resume(t->front);
+    await(t, VBD_FRONT_CONNECTED, 1);
+    check_io(t, 0, 'w');
+    vbd_front_suspend(t->front);
+    assert_int_equal(t->events[VBD_FRONT_AWAY], 1);
+    assert_int_equal(t->shared, 0);
+    assert_int_equal(t->offered, 0);
+    submit(t, &op, VBD_IO_WRITE, 8192, 512, bytes);
+    assert_false(vbd_front_process(t->front));
+    stage_write(t->s, front_key(VDEV, "backend"), back_key(VDEV, "")); /* not looked at */
+    stage_write(t->s, front_key(VDEV, "backend"), "/local/domain/0/backend/vbd/5/51712");
+    assert_int_equal(op.done, 0);
+    vbd_front_resume(t->front);
+    assert_int_equal(finish(&op), 0);
+    assert_int_equal(t->events[VBD_FRONT_CONNECTED], 2);
+    vbd_front_disconnect(t->front);
+    await(t, VBD_FRONT_CLOSED, 1);
+    stage_remove_device(t->s, VDEV);
+}
+
 static void test_a_disk_that_grows_is_told(void **state)
 {
     struct fronted *t = *state;
@@ -460,6 +491,7 @@ int main(void)
         STAGED(test_a_backend_goes_and_another_comes),
         STAGED(test_a_backend_that_closes_first_is_left_by_the_book),
         STAGED(test_a_resumed_domain_begins_anew),
+        STAGED(test_a_domain_that_is_saved_shares_nothing),
         STAGED(test_a_disk_that_grows_is_told),
         STAGED(test_a_disk_that_cannot_be_is_refused),
         STAGED(test_a_backend_that_lies_ends_the_front),
