@@ -236,16 +236,6 @@ static bool put_copied(struct vbd_front_queue *q, struct vbd_io *io, enum vbd_op
 
 /* --- in place --- */
 
-/* Cuts what the last whole logical sector does not hold. */
-static void trim(const struct vbd_front_queue *q, struct plan *plan)
-{
-    while (plan->bytes % q->disk.sector_size != 0) {
-        const struct vbd_segment *last = &q->segments[--plan->segments];
-
-        plan->bytes -= (uint64_t)(last->last - last->first + 1) * VBD_SECTOR;
-    }
-}
-
 /* The most segments that a request in place may ever have: the pool's pages describe them. */
 static uint32_t segments_max(const struct vbd_front_queue *q)
 {
@@ -255,7 +245,8 @@ static uint32_t segments_max(const struct vbd_front_queue *q)
 }
 
 /* Segments of the operation's own memory from its next byte on; false when the back does not reach
- * all of that. */
+ * all of that, or some is no whole logical sectors: Linux' back refuses such segments, whatever
+ * they are together. */
 static bool plan_in_place(struct vbd_front_queue *q, const struct vbd_io *io, uint64_t skip,
                           struct plan *plan)
 {
@@ -272,7 +263,8 @@ static bool plan_in_place(struct vbd_front_queue *q, const struct vbd_io *io, ui
             skip -= io->memory[i++].len;
             continue;
         }
-        if ((first | n) % VBD_SECTOR != 0 || !vbd_buffers_grant(q->config.buffers, at, &grant))
+        if ((first | n) % q->disk.sector_size != 0 ||
+            !vbd_buffers_grant(q->config.buffers, at, &grant))
             return false;
         q->segments[plan->segments++] =
             (struct vbd_segment){.grant = grant,
@@ -281,7 +273,6 @@ static bool plan_in_place(struct vbd_front_queue *q, const struct vbd_io *io, ui
         plan->bytes += n;
         skip += n;
     }
-    trim(q, plan);
     return plan->segments > 0;
 }
 
