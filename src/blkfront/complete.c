@@ -46,14 +46,33 @@ static int to_error(int16_t status)
 }
 
 /* The back says that it can't, whatever it offered: it is not asked again. */
-static void learn(struct vbd_front_queue *q, uint8_t operation)
+static void learn(struct vbd_front_queue *q, const struct vbd_part *part)
 {
-    if (operation == VBD_OP_FLUSH)
+    if (part->operation == VBD_OP_FLUSH)
         q->disk.flush = false;
-    else if (operation == VBD_OP_WRITE_BARRIER)
+    else if (part->operation == VBD_OP_WRITE_BARRIER)
         q->disk.barrier = false;
-    else if (operation == VBD_OP_DISCARD)
+    else if (part->operation == VBD_OP_DISCARD && part->first->secure)
+        q->disk.secure_discard = false;
+    else if (part->operation == VBD_OP_DISCARD)
         q->disk.discard = false;
+}
+
+/* Refused: a flush or a barrier is asked for as the other of the two, where the back may know that;
+ * a barrier of several steps has its step once more. False where there is no other way. */
+static bool goes_another_way(struct vbd_front_queue *q, const struct vbd_part *part)
+{
+    struct vbd_io *io = part->first;
+
+    learn(q, part);
+    if (part->operation != VBD_OP_FLUSH && part->operation != VBD_OP_WRITE_BARRIER)
+        return false;
+    if (!q->disk.flush && !q->disk.barrier)
+        return false;
+    vbd_held(io)->parts--;
+    if (vbd_held(io)->step == VBD_FRONT_ONLY)
+        vbd_front_wait_again(q, io);
+    return true;
 }
 
 /* --- what becomes of the operations --- */
@@ -135,12 +154,11 @@ static void take(struct vbd_front_queue *q)
         return;
     error = to_error(response.status);
     q->counters.errors += error < 0;
-    if (error == -EOPNOTSUPP)
-        learn(q, part->operation);
     copy = *part;
     part->used = false;
     q->free_parts[q->free_count++] = (uint32_t)(part - q->parts);
-    answer(q, &copy, error);
+    if (error != -EOPNOTSUPP || !goes_another_way(q, &copy))
+        answer(q, &copy, error);
     vbd_pool_give(&q->pool, copy.pages);
     vbd_pool_give(&q->pool, copy.descriptors);
 }

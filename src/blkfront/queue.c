@@ -96,6 +96,20 @@ static void begin_anew(struct vbd_io *io)
     held->step = VBD_FRONT_ONLY;
 }
 
+/* Behind an operation that has begun: that one may share a request with the last that is started.
+ */
+void vbd_front_wait_again(struct vbd_front_queue *q, struct vbd_io *io)
+{
+    struct vbd_list *before = &q->waiting, *first = q->waiting.next;
+
+    if (first != before &&
+        (vbd_held(vbd_held_io(first))->parts > 0 || vbd_held(vbd_held_io(first))->issued > 0))
+        before = first;
+    vbd_list_remove(&vbd_held(io)->link);
+    vbd_list_prepend(before, &vbd_held(io)->link);
+    begin_anew(io);
+}
+
 static void take_back(struct vbd_front_queue *q)
 {
     struct vbd_list *last;

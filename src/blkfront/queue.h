@@ -37,7 +37,8 @@ _Static_assert(sizeof(struct vbd_held) <= sizeof(((struct vbd_io *)NULL)->held),
                "an operation has room for what a front keeps in it");
 
 /* A barrier that the back can't do at once is a flush, a write and a flush, and nothing else is
- * under way meanwhile; every other operation has one step. */
+ * under way meanwhile; every other operation has one step. One that the back can do has nothing
+ * behind it in the ring: where it is refused, it is made of the three after all. */
 enum vbd_front_step {
     VBD_FRONT_ONLY,
     VBD_FRONT_FLUSH_FIRST,
@@ -117,6 +118,8 @@ bool vbd_front_queue_idle(const struct vbd_front_queue *q);
 void vbd_front_split(struct vbd_front_queue *q);
 /* complete.c: takes the responses that are there. */
 void vbd_front_complete(struct vbd_front_queue *q);
+/* queue.c: a started operation, none of which is under way, begins anew. */
+void vbd_front_wait_again(struct vbd_front_queue *q, struct vbd_io *io);
 /* queue.c: an operation's end. */
 void vbd_front_done(struct vbd_io *io, int result);
 /* gather.c: copies between an operation's memory from byte `at` on and `bytes` bytes elsewhere. */

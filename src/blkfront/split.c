@@ -2,7 +2,7 @@
  * split, data to be written is copied into the back's pages. Called by a pass.
  *
  * Operations begin in the order of their submission; where one has to wait, for a slot, for pages
- * or for those before it, so do all behind it. */
+ * or for those before it, so do all behind it, and a barrier is over before the next begins. */
 #include <errno.h>
 #include <string.h>
 
@@ -305,11 +305,13 @@ static bool put_data(struct vbd_front_queue *q, struct vbd_io *io, enum vbd_op o
     return put_copied(q, io, op);
 }
 
-/* One request holds it, in a form that a barrier may have. */
+/* One request holds it, in a form that a barrier may have, wherever in a page its memory begins. */
 static bool is_one_request(const struct vbd_front_queue *q, const struct vbd_io *io)
 {
+    uint32_t most = pages_max(q) < VBD_SEGMENTS_DIRECT ? pages_max(q) : VBD_SEGMENTS_DIRECT;
+
     return q->disk.barrier && io->memory_count <= 1 &&
-           io->length <= (VBD_SEGMENTS_DIRECT - 1) * (uint64_t)VBD_GUEST_PAGE;
+           io->length <= (most - 1) * (uint64_t)VBD_GUEST_PAGE;
 }
 
 /* Alone in the ring, step by step. Returns false while it has to wait. */
@@ -368,9 +370,15 @@ static bool settle(struct vbd_front_queue *q, struct vbd_io *io)
     return false;
 }
 
+/* The last that was started; nothing follows it into the ring. */
+static bool barrier_under_way(const struct vbd_front_queue *q)
+{
+    return !vbd_list_empty(&q->started) && vbd_held_io(q->started.prev)->op == VBD_IO_BARRIER;
+}
+
 void vbd_front_split(struct vbd_front_queue *q)
 {
-    while (!vbd_list_empty(&q->waiting) && q->free_count > 0) {
+    while (!vbd_list_empty(&q->waiting) && q->free_count > 0 && !barrier_under_way(q)) {
         struct vbd_io *io = vbd_held_io(q->waiting.next);
 
         if (!settle(q, io) && !put(q, io))

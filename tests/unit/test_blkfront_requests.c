@@ -98,10 +98,194 @@ static void test_a_segment_is_whole_logical_sectors(void **state)
     front_world_free(h.w);
 }
 
+/* --- refused although it was offered --- */
+
+/* Submits one, serves it, and holds the requests that it was against `asks`. */
+static void expect(struct hand *h, enum vbd_io_op what, uint64_t length, int result,
+                   const char *asks)
+{
+    static char bytes[64 * PAGE];
+    struct front_op op;
+
+    memset(h->seen, 0, sizeof h->seen);
+    h->count = 0;
+    front_op_submit(h->w, &op, what, 0, length,
+                    what == VBD_IO_WRITE || what == VBD_IO_BARRIER ? bytes : NULL);
+    serve(h);
+    assert_string_equal(h->seen, asks);
+    assert_true(op.done == 1 && op.result == result);
+}
+
+static void test_a_refused_barrier_becomes_three(void **state)
+{
+    struct hand h;
+
+    (void)state;
+    begin(&h, 64);
+    h.refuses = "b";
+    front_world_connect(h.w);
+    expect(&h, VBD_IO_BARRIER, PAGE, 0, "bfwf");
+    expect(&h, VBD_IO_BARRIER, PAGE, 0, "fwf"); /* and is not asked for again */
+    expect(&h, VBD_IO_FLUSH, 0, 0, "f");
+    front_world_leave(h.w);
+    h.taken = 0; /* another back is asked anew */
+    front_world_connect(h.w);
+    expect(&h, VBD_IO_BARRIER, PAGE, 0, "bfwf");
+    front_world_free(h.w);
+}
+
+static void test_a_refused_barrier_without_flushes_fails(void **state)
+{
+    struct hand h;
+
+    (void)state;
+    begin(&h, 64);
+    h.refuses = "b";
+    h.w->disk.flush = false;
+    front_world_connect(h.w);
+    expect(&h, VBD_IO_BARRIER, PAGE, -EOPNOTSUPP, "b");
+    expect(&h, VBD_IO_BARRIER, PAGE, -EOPNOTSUPP, "");
+    expect(&h, VBD_IO_FLUSH, 0, -EOPNOTSUPP, "");
+    expect(&h, VBD_IO_WRITE, PAGE, 0, "w");
+    front_world_free(h.w);
+}
+
+static void test_a_refused_flush_is_an_empty_barrier_or_nothing(void **state)
+{
+    struct hand h;
+
+    (void)state;
+    for (unsigned barrier = 0; barrier < 2; barrier++) {
+        begin(&h, 64);
+        h.refuses = "f";
+        h.w->disk.barrier = barrier;
+        front_world_connect(h.w);
+        expect(&h, VBD_IO_FLUSH, 0, barrier ? 0 : -EOPNOTSUPP, barrier ? "fb" : "f");
+        expect(&h, VBD_IO_FLUSH, 0, barrier ? 0 : -EOPNOTSUPP, barrier ? "b" : "");
+        expect(&h, VBD_IO_BARRIER, PAGE, barrier ? 0 : -EOPNOTSUPP, barrier ? "b" : "");
+        front_world_free(h.w);
+    }
+}
+
+static void test_a_step_of_a_barrier_is_refused(void **state)
+{
+    struct hand h;
+
+    (void)state;
+    begin(&h, 64);
+    h.refuses = "f";
+    front_world_connect(h.w);
+    expect(&h, VBD_IO_BARRIER, 12 * PAGE, 0, "fbwwb"); /* too large for one */
+    h.refuses = "b";
+    expect(&h, VBD_IO_BARRIER, 12 * PAGE, -EOPNOTSUPP, "b");
+    expect(&h, VBD_IO_BARRIER, PAGE, -EOPNOTSUPP, "");
+    front_world_free(h.w);
+}
+
+static void test_a_refused_discard_is_not_asked_for_again(void **state)
+{
+    struct hand h;
+
+    (void)state;
+    begin(&h, 64);
+    h.refuses = "d";
+    front_world_connect(h.w);
+    expect(&h, VBD_IO_DISCARD, PAGE, -EOPNOTSUPP, "d");
+    expect(&h, VBD_IO_DISCARD, PAGE, -EOPNOTSUPP, "");
+    front_world_free(h.w);
+}
+
+static void test_a_refused_secure_discard_leaves_plain_ones(void **state)
+{
+    struct front_op op = {.io = {.op = VBD_IO_DISCARD, .length = PAGE, .secure = true}};
+    struct hand h;
+
+    (void)state;
+    begin(&h, 64);
+    h.refuses = "d";
+    h.w->disk.secure_discard = true;
+    front_world_connect(h.w);
+    for (unsigned i = 0; i < 2; i++) {
+        front_op_send(h.w, &op);
+        serve(&h);
+        assert_true(op.done == 1 && op.result == -EOPNOTSUPP);
+    }
+    assert_string_equal(h.seen, "d");
+    h.refuses = "";
+    expect(&h, VBD_IO_DISCARD, PAGE, 0, "d");
+    front_world_free(h.w);
+}
+
+/* Nothing of what came after it goes before it. */
+static void test_a_refused_barrier_keeps_its_place(void **state)
+{
+    struct front_op before, barrier[2], after;
+    struct vbd_wire_request_64 first;
+    char bytes[PAGE] = "";
+    struct hand h;
+
+    (void)state;
+    begin(&h, 64);
+    h.refuses = "b";
+    front_world_connect(h.w);
+    front_op_submit(h.w, &before, VBD_IO_WRITE, 0, PAGE, bytes);
+    front_op_submit(h.w, &barrier[0], VBD_IO_BARRIER, 8 * PAGE, PAGE, bytes);
+    front_op_submit(h.w, &barrier[1], VBD_IO_BARRIER, 8 * PAGE, PAGE, bytes);
+    front_op_submit(h.w, &after, VBD_IO_WRITE, 8 * PAGE, PAGE, bytes);
+    assert_true(take(&h));
+    first = h.last;
+    serve(&h);
+    assert_string_equal(h.seen, "wb"); /* the first is under way: no flush yet */
+    answer(&h, &first, VBD_STATUS_OKAY);
+    serve(&h);
+    assert_string_equal(h.seen, "wbfwffwfw");
+    assert_true(before.done == 1 && barrier[0].done == 1 && barrier[1].done == 1);
+    assert_true(after.done == 1 && barrier[0].result == 0 && barrier[1].result == 0);
+    front_world_free(h.w);
+}
+
+/* A read that shares its request with a part of the next one, whose rest waits for pages: what
+ * waits again does not come between them. */
+static void test_a_refused_flush_does_not_part_neighbours(void **state)
+{
+    struct vbd_wire_request_64 flush;
+    static char in[8 * PAGE];
+    struct front_op ops[3];
+    struct hand h;
+
+    (void)state;
+    begin(&h, 4);
+    front_world_connect(h.w);
+    front_op_submit(h.w, &ops[0], VBD_IO_FLUSH, 0, 0, NULL);
+    front_op_submit(h.w, &ops[1], VBD_IO_READ, 0, PAGE, in);
+    front_op_submit(h.w, &ops[2], VBD_IO_READ, PAGE, 7 * PAGE, in + PAGE);
+    assert_true(take(&h));
+    flush = h.last;
+    answer(&h, &flush, VBD_STATUS_NOT_SUPPORTED);
+    assert_true(take(&h)); /* the read of both */
+    memset(h.w->front.pool.memory, 0x66, 4 * PAGE);
+    answer(&h, &h.last, VBD_STATUS_OKAY);
+    serve(&h);
+    assert_string_equal(h.seen, "frrb");
+    for (unsigned i = 0; i < 3; i++)
+        assert_true(ops[i].done == 1 && ops[i].result == 0);
+    for (unsigned i = 0; i < 4 * PAGE; i++)
+        assert_int_equal(in[i], 0x66);
+    front_world_free(h.w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_segment_is_whole_logical_sectors),
+        cmocka_unit_test(test_a_refused_barrier_becomes_three),
+        cmocka_unit_test(test_a_refused_barrier_without_flushes_fails),
+        cmocka_unit_test(test_a_refused_flush_is_an_empty_barrier_or_nothing),
+        cmocka_unit_test(test_a_step_of_a_barrier_is_refused),
+        cmocka_unit_test(test_a_refused_discard_is_not_asked_for_again),
+        cmocka_unit_test(test_a_refused_secure_discard_leaves_plain_ones),
+        cmocka_unit_test(test_a_refused_barrier_keeps_its_place),
+        cmocka_unit_test(test_a_refused_flush_does_not_part_neighbours),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
