@@ -160,7 +160,7 @@ static void submit(uint8_t what, uint8_t where, uint8_t length, uint8_t cuts)
     if (o->io.op <= VBD_IO_WRITE || o->io.op == VBD_IO_BARRIER)
         give_memory(o, what, cuts);
     overlaps(o);
-    vbd_front_queue_submit(&w.q, &o->io);
+    vbd_front_queue_submit(&w.q, &o->io, o->number);
 }
 
 /* --- steps --- */

@@ -152,9 +152,9 @@ void vbd_front_done(struct vbd_io *io, int result)
     io->done(io, result);
 }
 
-void vbd_front_queue_submit(struct vbd_front_queue *q, struct vbd_io *io)
+void vbd_front_queue_submit(struct vbd_front_queue *q, struct vbd_io *io, uint64_t order)
 {
-    *vbd_held(io) = (struct vbd_held){.step = VBD_FRONT_ONLY};
+    *vbd_held(io) = (struct vbd_held){.order = order, .step = VBD_FRONT_ONLY};
     vbd_list_append(&q->waiting, &vbd_held(io)->link);
     q->counters.operations++;
 }
@@ -169,7 +169,14 @@ static void move_all(struct vbd_list *from, struct vbd_list *to)
 
 void vbd_front_queue_move(struct vbd_front_queue *from, struct vbd_front_queue *to)
 {
-    move_all(&from->waiting, &to->waiting);
+    struct vbd_list *before = to->waiting.next, *at;
+
+    while ((at = vbd_list_pop(&from->waiting)) != NULL) {
+        while (before != &to->waiting &&
+               vbd_held(vbd_held_io(before))->order < vbd_held(vbd_held_io(at))->order)
+            before = before->next;
+        vbd_list_append(before, at); /* in front of it */
+    }
 }
 
 /* What callbacks submit meanwhile waits. */

@@ -27,10 +27,10 @@
 struct vbd_held {
     struct vbd_list link;
     uint64_t issued; /* bytes of it that are or were in parts */
+    uint64_t order;  /* of submission, among all queues of the front */
     uint32_t parts;  /* of it in the ring */
     int32_t error;   /* the first */
     uint32_t step;   /* enum vbd_front_step */
-    uint32_t unused;
 };
 
 _Static_assert(sizeof(struct vbd_held) <= sizeof(((struct vbd_io *)NULL)->held),
@@ -102,12 +102,15 @@ void vbd_front_queue_start(struct vbd_front_queue *q, const struct vbd_front_dis
 /* Gives ring, pool and event channel back. What was not done waits for vbd_front_queue_open, in its
  * old order. */
 void vbd_front_queue_close(struct vbd_front_queue *q);
-/* What waits in one queue, which is closed, waits behind what waits in another from now on. */
+/* What waits in one queue waits in another from now on, in the order of submission; both are
+ * closed.
+ */
 void vbd_front_queue_move(struct vbd_front_queue *from, struct vbd_front_queue *to);
 /* Every operation that is not done is done with this error. */
 void vbd_front_queue_fail(struct vbd_front_queue *q, int error);
-/* Takes an operation; it may be done before this returns. vbd_front_queue_pass sends it. */
-void vbd_front_queue_submit(struct vbd_front_queue *q, struct vbd_io *io);
+/* Takes an operation, which vbd_front_queue_pass sends. `order` grows with each one, in whichever
+ * queue of the front. */
+void vbd_front_queue_submit(struct vbd_front_queue *q, struct vbd_io *io, uint64_t order);
 /* Takes responses, writes requests, publishes once, notifies at most once. Returns true when there
  * are more responses at once. A queue that is `broken` afterwards has to be closed. */
 bool vbd_front_queue_pass(struct vbd_front_queue *q);

@@ -17,7 +17,7 @@ static void submit(struct vbd_channel *channel, struct vbd_io *const *ios, size_
         if (f->error < 0)
             ios[i]->done(ios[i], f->error);
         else
-            vbd_front_queue_submit(&f->queues[queue], ios[i]);
+            vbd_front_queue_submit(&f->queues[queue], ios[i], f->submitted++);
 }
 
 static const struct vbd_channel_ops ops = {.struct_size = sizeof ops, .submit = submit};

@@ -47,6 +47,7 @@ struct vbd_front {
     uint32_t queue_count; /* open */
     uint32_t next_queue;  /* whose turn it is */
     bool unsent;          /* something was submitted since vbd_front_process began */
+    uint64_t submitted;   /* operations */
     struct vbd_buffers buffers;
     struct vbd_channel channel;
     int error; /* what every operation is done with; 0: none */

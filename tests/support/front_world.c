@@ -218,7 +218,7 @@ void front_op_send(struct front_world *w, struct front_op *op)
     op->io.memory = op->memory;
     op->io.done = op_done;
     op->done = 0;
-    vbd_front_queue_submit(&w->front, &op->io);
+    vbd_front_queue_submit(&w->front, &op->io, w->front.counters.operations);
 }
 
 void front_op_submit(struct front_world *w, struct front_op *op, enum vbd_io_op what,

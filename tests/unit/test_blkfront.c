@@ -321,6 +321,25 @@ static void come_and_go(unsigned seed)
     free(in);
 }
 
+static void write_done(struct vbd_io *io, int result)
+{
+    assert_int_equal(result, 0);
+    assert_int_equal(io->op, VBD_IO_WRITE);
+}
+
+/* A write that is the `order`-th of all queues. */
+static void submit_to(struct vbd_front_queue *q, struct front_op *op, unsigned order, void *bytes)
+{
+    *op = (struct front_op){.io = {.op = VBD_IO_WRITE,
+                                   .offset = order * 65536ull,
+                                   .length = 4096,
+                                   .memory_count = 1,
+                                   .done = write_done},
+                            .memory = {{bytes, 4096}}};
+    op->io.memory = op->memory;
+    vbd_front_queue_submit(q, &op->io, order);
+}
+
 static void test_what_was_under_way_begins_again_in_its_order(void **state)
 {
     static const uint64_t places[] = {7, 3, 11, 5, 1, 9}; /* no neighbours */
@@ -348,6 +367,32 @@ static void test_what_was_under_way_begins_again_in_its_order(void **state)
     front_world_free(w);
 }
 
+/* Those of three queues that went wait in one, as they were submitted. */
+static void test_what_waited_in_several_queues_keeps_its_order(void **state)
+{
+    struct front_world *w = front_world_new(1, 64, 11);
+    struct vbd_front_queue more[2], *queues[] = {&more[0], &w->front, &more[1]};
+    unsigned char bytes[8][4096] = {{0}};
+    struct front_op ops[8];
+
+    (void)state;
+    memset(more, 0, sizeof more);
+    vbd_front_queue_init(&more[0]);
+    vbd_front_queue_init(&more[1]);
+    for (unsigned i = 0; i < 8; i++)
+        submit_to(queues[i * 5 / 2 % 3], &ops[i], i, bytes[i]);
+    vbd_front_queue_move(&more[0], &w->front);
+    vbd_front_queue_move(&more[1], &w->front);
+    front_world_connect(w);
+    front_world_turn(w);
+    assert_int_equal(w->back->disk.count, 8);
+    for (unsigned i = 0; i < 8; i++)
+        assert_int_equal(w->back->disk.held[i]->offset, i * 65536);
+    front_world_settle(w);
+    assert_true(vbd_front_queue_idle(&more[0]) && vbd_front_queue_idle(&more[1]));
+    front_world_free(w);
+}
+
 static void test_backends_come_and_go_under_load(void **state)
 {
     (void)state;
@@ -368,6 +413,7 @@ int main(void)
         cmocka_unit_test(test_a_small_pool_describes_many_segments),
         cmocka_unit_test(test_errors_of_the_disk_are_told_once),
         cmocka_unit_test(test_what_was_under_way_begins_again_in_its_order),
+        cmocka_unit_test(test_what_waited_in_several_queues_keeps_its_order),
         cmocka_unit_test(test_backends_come_and_go_under_load),
     };
 
