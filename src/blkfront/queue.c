@@ -191,6 +191,25 @@ void vbd_front_queue_fail(struct vbd_front_queue *q, int error)
         vbd_front_done(vbd_held_io(all.next), error);
 }
 
+static bool has_before(const struct vbd_list *list, uint64_t order)
+{
+    return !vbd_list_empty(list) && vbd_held(vbd_held_io(list->next))->order < order;
+}
+
+bool vbd_front_queue_is_held(const struct vbd_front_queue *q)
+{
+    struct vbd_io *io = vbd_list_empty(&q->waiting) ? NULL : vbd_held_io(q->waiting.next);
+
+    for (uint32_t i = 0; io != NULL && io->op == VBD_IO_BARRIER && i < q->config.queue_count; i++) {
+        const struct vbd_front_queue *other = &q->config.queues[i];
+
+        if (other != q && (has_before(&other->started, vbd_held(io)->order) ||
+                           has_before(&other->waiting, vbd_held(io)->order)))
+            return true;
+    }
+    return false;
+}
+
 bool vbd_front_queue_idle(const struct vbd_front_queue *q)
 {
     return vbd_list_empty(&q->waiting) && vbd_list_empty(&q->started);
@@ -215,6 +234,7 @@ bool vbd_front_queue_pass(struct vbd_front_queue *q)
 {
     uint32_t before = q->ring.rsp_cons;
 
+    q->held = false;
     if (!q->started_up || q->broken || q->passing)
         return false;
     q->passing = true;

@@ -69,6 +69,10 @@ struct vbd_front_queue_config {
     uint32_t segments_max; /* of a request */
     const struct vbd_buffers *buffers;
     bool trusted; /* the back: pages that it reads into are not cleared before */
+    /* All queues of the front, this one among them: a barrier waits for what was submitted to any
+     * of them before it. NULL: there is no other. */
+    const struct vbd_front_queue *queues;
+    uint32_t queue_count;
 };
 
 struct vbd_front_queue {
@@ -88,6 +92,7 @@ struct vbd_front_queue {
     struct vbd_list waiting, started;
     bool broken;     /* the back lied: nothing more is read from the ring */
     bool passing;    /* a callback that submits must not begin a pass in a pass */
+    bool held;       /* by what another queue has under way, see vbd_front_queue_is_held */
     const char *lie; /* which one; a static sentence */
     struct vbd_front_counters counters;
 };
@@ -102,9 +107,7 @@ void vbd_front_queue_start(struct vbd_front_queue *q, const struct vbd_front_dis
 /* Gives ring, pool and event channel back. What was not done waits for vbd_front_queue_open, in its
  * old order. */
 void vbd_front_queue_close(struct vbd_front_queue *q);
-/* What waits in one queue waits in another from now on, in the order of submission; both are
- * closed.
- */
+/* What waits in one queue waits in another from now on, as it was submitted; both are closed. */
 void vbd_front_queue_move(struct vbd_front_queue *from, struct vbd_front_queue *to);
 /* Every operation that is not done is done with this error. */
 void vbd_front_queue_fail(struct vbd_front_queue *q, int error);
@@ -114,6 +117,9 @@ void vbd_front_queue_submit(struct vbd_front_queue *q, struct vbd_io *io, uint64
 /* Takes responses, writes requests, publishes once, notifies at most once. Returns true when there
  * are more responses at once. A queue that is `broken` afterwards has to be closed. */
 bool vbd_front_queue_pass(struct vbd_front_queue *q);
+/* Whether the next operation is a barrier that waits for other queues. One that was `held` and is
+ * not any more needs a pass. */
+bool vbd_front_queue_is_held(const struct vbd_front_queue *q);
 /* True when no operation is under way. */
 bool vbd_front_queue_idle(const struct vbd_front_queue *q);
 

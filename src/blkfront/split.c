@@ -319,6 +319,9 @@ static bool put_barrier(struct vbd_front_queue *q, struct vbd_io *io)
 {
     struct vbd_held *held = vbd_held(io);
 
+    q->held = vbd_front_queue_is_held(q);
+    if (q->held)
+        return false;
     if (held->step == VBD_FRONT_ONLY && is_one_request(q, io))
         return put_data(q, io, VBD_OP_WRITE_BARRIER);
     if (!vbd_list_empty(&q->started) || (held->parts > 0 && vbd_front_issued(io)))

@@ -64,6 +64,8 @@ bool vbd_front_process(struct vbd_front *f)
         more |= vbd_front_queue_pass(q);
         broken |= q->broken;
     }
+    for (uint32_t i = 0; i < f->queue_count; i++)
+        more |= f->queues[i].held && !vbd_front_queue_is_held(&f->queues[i]);
     if (broken || (f->leave && f->phase == VBD_FRONT_SERVED && vbd_front_is_idle(f)))
         vbd_front_wake(f);
     return more || f->unsent;

@@ -92,8 +92,10 @@ static int open_queues(struct vbd_front *f)
         .segments_max =
             f->options.indirect > VBD_SEGMENTS_DIRECT ? f->options.indirect : VBD_SEGMENTS_DIRECT,
         .trusted = f->options.trusted != 0,
-        .buffers = &f->buffers};
-    uint32_t count = smaller(f->options.queues, f->offer.queues_max);
+        .buffers = &f->buffers,
+        .queues = f->queues,
+        .queue_count = smaller(f->options.queues, f->offer.queues_max)};
+    uint32_t count = config.queue_count;
 
     f->buffers.domid = f->backend_domid;
     f->info = (struct vbd_front_info){

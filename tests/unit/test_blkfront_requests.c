@@ -244,6 +244,42 @@ static void test_a_refused_barrier_keeps_its_place(void **state)
     front_world_free(h.w);
 }
 
+static void other_done(struct vbd_io *io, int result)
+{
+    (void)io;
+    assert_int_equal(result, -EIO);
+}
+
+static void test_a_barrier_waits_for_other_queues(void **state)
+{
+    struct vbd_io earlier = {.op = VBD_IO_READ, .length = 512, .done = other_done};
+    struct vbd_front_queue other = {0};
+    struct front_op write, barrier;
+    char bytes[PAGE] = "";
+    struct hand h;
+
+    (void)state;
+    begin(&h, 64);
+    vbd_front_queue_init(&other);
+    vbd_front_queue_submit(&other, &earlier, 0);
+    h.w->config.queues = &other;
+    h.w->config.queue_count = 1;
+    front_world_connect(h.w);
+    front_op_submit(h.w, &write, VBD_IO_WRITE, 0, PAGE, bytes);
+    front_op_submit(h.w, &barrier, VBD_IO_BARRIER, 8 * PAGE, PAGE, bytes);
+    serve(&h);
+    assert_string_equal(h.seen, "w");
+    assert_true(h.w->front.held && vbd_front_queue_is_held(&h.w->front));
+    vbd_front_queue_fail(&other, -EIO);
+    assert_false(vbd_front_queue_is_held(&h.w->front)); /* who drives it sees that */
+    vbd_front_queue_submit(&other, &earlier, 2);
+    serve(&h);
+    assert_string_equal(h.seen, "wb");
+    assert_true(barrier.done == 1 && barrier.result == 0);
+    vbd_front_queue_fail(&other, -EIO);
+    front_world_free(h.w);
+}
+
 /* A read that shares its request with a part of the next one, whose rest waits for pages: what
  * waits again does not come between them. */
 static void test_a_refused_flush_does_not_part_neighbours(void **state)
@@ -285,6 +321,7 @@ int main(void)
         cmocka_unit_test(test_a_refused_discard_is_not_asked_for_again),
         cmocka_unit_test(test_a_refused_secure_discard_leaves_plain_ones),
         cmocka_unit_test(test_a_refused_barrier_keeps_its_place),
+        cmocka_unit_test(test_a_barrier_waits_for_other_queues),
         cmocka_unit_test(test_a_refused_flush_does_not_part_neighbours),
     };
 

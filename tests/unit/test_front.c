@@ -436,6 +436,33 @@ static void test_a_disk_that_grows_is_told(void **state)
     stage_remove_device(t->s, VDEV);
 }
 
+/* Batches go to the queues in turn; what came before a barrier is done when that is. */
+static void test_a_barrier_is_one_for_all_queues(void **state)
+{
+    enum { OPS = 60 };
+    struct vbd_front_options options;
+    static char bytes[OPS][4096];
+    static struct op ops[OPS];
+    struct fronted *t = *state;
+
+    vbd_front_options_init(&options);
+    options.queues = 3;
+    assert_int_equal(stage_create(t->s, VDEV, t->s->image, false), 0);
+    stage_run(t->s, VDEV);
+    begin(t, &options);
+    await(t, VBD_FRONT_CONNECTED, 1);
+    for (unsigned i = 0; i < OPS; i++)
+        submit(t, &ops[i], i % 10 == 9 ? VBD_IO_BARRIER : VBD_IO_WRITE, i * 8192, 4096, bytes[i]);
+    for (unsigned i = 9; i < OPS; i += 10) {
+        assert_int_equal(finish(&ops[i]), 0);
+        for (unsigned before = 0; before < i; before++)
+            assert_int_equal(ops[before].done, 1);
+    }
+    vbd_front_disconnect(t->front);
+    await(t, VBD_FRONT_CLOSED, 1);
+    stage_remove_device(t->s, VDEV);
+}
+
 /* A hand plays the backend, and tells a disk that can't be. */
 static void test_a_disk_that_cannot_be_is_refused(void **state)
 {
@@ -493,6 +520,7 @@ int main(void)
         STAGED(test_a_resumed_domain_begins_anew),
         STAGED(test_a_domain_that_is_saved_shares_nothing),
         STAGED(test_a_disk_that_grows_is_told),
+        STAGED(test_a_barrier_is_one_for_all_queues),
         STAGED(test_a_disk_that_cannot_be_is_refused),
         STAGED(test_a_backend_that_lies_ends_the_front),
     };
