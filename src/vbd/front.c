@@ -18,12 +18,15 @@ void vbd_front_tell(struct vbd_front *f, enum vbd_front_event event)
         f->config.event(f->config.ctx, f, event);
 }
 
+/* A front that failed is closed by its owner still. */
 static void end(struct vbd_front *f, enum vbd_front_event event)
 {
+    bool again = f->phase == VBD_FRONT_OVER && event == VBD_FRONT_FAILED;
+
     f->phase = VBD_FRONT_OVER;
-    if (f->ended)
+    if (f->ended || again)
         return;
-    f->ended = true;
+    f->ended = event == VBD_FRONT_CLOSED;
     vbd_front_tell(f, event);
 }
 

@@ -33,7 +33,7 @@ struct vbd_front {
     bool busy, again;
     bool leave;       /* vbd_front_disconnect was called */
     bool connected;   /* the owner was told */
-    bool ended;       /* the last event was sent */
+    bool ended;       /* VBD_FRONT_CLOSED was sent */
     bool dying;       /* inside vbd_front_free */
     unsigned refused; /* offers that the backend closed instead of taking, in a row */
     unsigned failures;

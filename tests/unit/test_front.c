@@ -484,6 +484,8 @@ static void test_a_disk_that_cannot_be_is_refused(void **state)
     stage_expect(t->s, front_key(VDEV, "state"), "6");
     assert_int_equal(t->shared, 0);
     vbd_front_disconnect(t->front);
+    vbd_front_disconnect(t->front);
+    assert_true(t->events[VBD_FRONT_FAILED] == 1 && t->events[VBD_FRONT_CLOSED] == 1);
     assert_int_equal(stage_destroy(t->s, VDEV), 0);
 }
 
