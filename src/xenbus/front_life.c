@@ -44,13 +44,15 @@ static enum vbd_front_action when_served(const struct vbd_front_view *v)
     return v->back == VBD_STATE_CONNECTED ? VBD_FRONT_STEP_LOOK : VBD_FRONT_STEP_NONE;
 }
 
-/* A backend that waits for nobody has no ring of ours. */
+/* A backend that waits for a front, or another one than before, has no ring of ours. */
 static enum vbd_front_action when_resetting(const struct vbd_front_view *v)
 {
     bool free = is_closed(v) || v->moved || v->back == VBD_STATE_INIT_WAIT ||
                 v->back == VBD_STATE_INITIALISING;
 
-    return free ? VBD_FRONT_STEP_BEGIN : VBD_FRONT_STEP_NONE;
+    if (!free)
+        return VBD_FRONT_STEP_NONE;
+    return v->leave ? VBD_FRONT_STEP_END : VBD_FRONT_STEP_BEGIN;
 }
 
 enum vbd_front_action vbd_front_next(enum vbd_front_phase phase, const struct vbd_front_view *v)
@@ -67,8 +69,6 @@ enum vbd_front_action vbd_front_next(enum vbd_front_phase phase, const struct vb
     case VBD_FRONT_LEAVING:
         return closes(v) || v->moved ? VBD_FRONT_STEP_RESET : VBD_FRONT_STEP_NONE;
     case VBD_FRONT_RESETTING:
-        if (v->leave)
-            return is_closed(v) ? VBD_FRONT_STEP_END : VBD_FRONT_STEP_NONE;
         return when_resetting(v);
     case VBD_FRONT_OVER:
         break;

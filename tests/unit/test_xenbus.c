@@ -394,6 +394,15 @@ static void test_a_front_takes_the_next_step(void **state)
          {.back = 6, .backend_known = true, .leave = true},
          VBD_FRONT_STEP_END},
         {VBD_FRONT_RESETTING, {.leave = true}, VBD_FRONT_STEP_END},
+        {VBD_FRONT_RESETTING,
+         {.back = 2, .backend_known = true, .leave = true},
+         VBD_FRONT_STEP_END},
+        {VBD_FRONT_RESETTING,
+         {.back = 4, .backend_known = true, .leave = true, .moved = true},
+         VBD_FRONT_STEP_END},
+        {VBD_FRONT_RESETTING,
+         {.back = 4, .backend_known = true, .leave = true},
+         VBD_FRONT_STEP_NONE},
         {VBD_FRONT_OVER, {.back = 2, .backend_known = true}, VBD_FRONT_STEP_NONE},
     };
 
