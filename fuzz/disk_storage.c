@@ -100,9 +100,9 @@ static void find_owners(struct world *w, struct operation *o)
     const struct vbd_slot *slot = VBD_CONTAINER(o->io, struct vbd_slot, io);
 
     o->of[o->count++] = owner(w, slot);
-    for (struct vbd_list *at = slot->merged.next; at != &slot->merged; at = at->next) {
+    for (slot = slot->merged.first; slot != NULL; slot = slot->next) {
         must(o->count < TOGETHER);
-        o->of[o->count++] = owner(w, VBD_CONTAINER(at, struct vbd_slot, link));
+        o->of[o->count++] = owner(w, slot);
     }
 }
 

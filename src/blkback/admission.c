@@ -1,65 +1,64 @@
-/* admission.c - limits, charged before anything is taken: a slot for a request, then memory for its
- * data; both are given back when it has been answered. Requests that wait for memory wait in ring
- * order, so a large one is not passed for ever. Called by intake, a pass and respond. */
-#include "blkback/queue.h"
+/* admission.c - memory for requests, when the slot's own does not do: see admission.h. Requests
+ * that wait for memory wait in ring order, so a large one is not passed for ever. Called by intake
+ * and a pass. */
+#include "blkback/admission.h"
 
-struct vbd_slot *vbd_admit(struct vbd_queue *q)
+void vbd_give_run(struct vbd_queue *q, struct vbd_slot *slot)
 {
-    struct vbd_list *link = q->free.prev; /* the last one given back */
-    struct vbd_slot *slot;
-
-    if (link == &q->free)
-        return NULL;
-    vbd_list_remove(link);
-    q->in_flight++;
-    slot = VBD_CONTAINER(link, struct vbd_slot, link);
-    slot->judged = slot->fetched = slot->copy_failed = slot->settled = slot->alone = false;
-    slot->barrier = VBD_BARRIER_FLUSH_BEFORE;
-    slot->bytes = 0;
-    slot->taken_at = q->now;
-    if (q->config.in_order)
-        vbd_list_append(&q->ring_order, &slot->ring_order);
-    return slot;
+    if (slot->has_run)
+        vbd_buddy_give(&q->runs, slot->page, slot->order);
+    slot->has_run = false;
+    slot->bytes_range = 0;
 }
 
-static bool charge_memory(struct vbd_queue *q, struct vbd_slot *slot)
+static void use_run(struct vbd_queue *q, struct vbd_slot *slot, uint32_t page, unsigned order)
 {
+    uint32_t most = (uint32_t)VBD_RING_PAGE << order;
+
+    slot->page = page;
+    slot->order = (uint8_t)order;
+    slot->has_run = true;
+    slot->buffer = q->pages + (uint64_t)page * VBD_RING_PAGE;
+    slot->bytes_range = order == 0 ? most : most / 2;
+    slot->bytes_least = most - slot->bytes_range + 1;
+}
+
+bool vbd_charge_run(struct vbd_queue *q, struct vbd_slot *slot)
+{
+    unsigned order;
     int64_t page;
 
+    vbd_give_run(q, slot);
     if (slot->bytes == 0)
         return true;
-    slot->order =
-        (uint8_t)vbd_buddy_order((slot->bytes + VBD_RING_PAGE - 1) / (uint32_t)VBD_RING_PAGE);
-    page = vbd_buddy_take(&q->runs, slot->order);
+    order = vbd_buddy_order((slot->bytes + VBD_RING_PAGE - 1) / (uint32_t)VBD_RING_PAGE);
+    page = vbd_buddy_take(&q->runs, order);
     if (page < 0)
         return false;
-    slot->page = (uint32_t)page;
-    slot->has_memory = true;
+    use_run(q, slot, (uint32_t)page, order);
     return true;
+}
+
+/* What slots keep for later is given back: those that are free, and those that wait for memory. */
+static void collect(struct vbd_queue *q)
+{
+    for (struct vbd_slot *slot = q->free; slot != NULL; slot = slot->next)
+        vbd_give_run(q, slot);
+    for (struct vbd_slot *slot = q->arrived.first; slot != NULL; slot = slot->next)
+        vbd_give_run(q, slot);
 }
 
 void vbd_admit_data(struct vbd_queue *q)
 {
-    while (!vbd_list_empty(&q->arrived)) {
-        struct vbd_slot *slot = VBD_CONTAINER(q->arrived.next, struct vbd_slot, link);
+    struct vbd_row waiting = {NULL, &waiting.first};
+    struct vbd_slot *slot;
 
-        if (!charge_memory(q, slot)) {
-            vbd_bump(&q->counters.memory_full, 1);
-            return;
-        }
-        vbd_list_remove(&slot->link);
-        vbd_order_taken(q, slot);
-        vbd_list_append(&q->taken, &slot->link);
-    }
-}
-
-void vbd_release(struct vbd_queue *q, struct vbd_slot *slot)
-{
-    if (slot->has_memory)
-        vbd_buddy_give(&q->runs, slot->page, slot->order);
-    slot->has_memory = false;
-    vbd_list_remove(&slot->ring_order);
-    vbd_list_append(&q->free, &slot->link);
-    q->in_flight--;
-    q->released = true;
+    if (q->arrived.first == NULL)
+        return;
+    collect(q);
+    vbd_row_append_all(&waiting, &q->arrived);
+    while ((slot = vbd_row_pop(&waiting)) != NULL)
+        vbd_admit_judged(q, slot);
+    if (q->arrived.first != NULL)
+        vbd_bump(&q->counters.memory_full, 1);
 }

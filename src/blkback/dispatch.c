@@ -2,37 +2,46 @@
  * completion comes back here. */
 #include <errno.h>
 
-#include "blkback/queue.h"
+#include "blkback/ordering.h"
 
-static void finish(struct vbd_queue *q, struct vbd_slot *slot, int result)
+/* --- completions --- */
+
+static void failed(struct vbd_queue *q, struct vbd_slot *slot, int result)
 {
-    q->dispatched--;
+    vbd_bump(&q->counters.storage_errors, 1);
+    vbd_settle(q, slot, result == -EOPNOTSUPP ? VBD_STATUS_NOT_SUPPORTED : VBD_STATUS_ERROR);
+}
+
+static void finish_other(struct vbd_queue *q, struct vbd_slot *slot, int result)
+{
     if (vbd_slot_modifies(slot))
         vbd_order_write_finished(q, slot);
     if (result < 0) {
-        vbd_bump(&q->counters.storage_errors, 1);
-        vbd_settle(slot, result == -EOPNOTSUPP ? VBD_STATUS_NOT_SUPPORTED : VBD_STATUS_ERROR);
-        return;
-    }
-    if (slot->request.effect == VBD_OP_READ) {
-        vbd_list_append(&q->completed, &slot->link);
+        failed(q, slot, result);
         return;
     }
     if (slot->request.effect == VBD_OP_DISCARD)
         vbd_bump(&q->counters.discarded_bytes, slot->io.length);
     else
         vbd_bump(&q->counters.written_bytes, slot->bytes);
-    vbd_settle(slot, VBD_STATUS_OKAY);
+    vbd_settle(q, slot, VBD_STATUS_OKAY);
 }
 
-/* --- completions --- */
+static inline void finish(struct vbd_queue *q, struct vbd_slot *slot, int result)
+{
+    q->dispatched--;
+    if (slot->request.effect == VBD_OP_READ && result >= 0)
+        vbd_row_append(&q->completed, slot);
+    else
+        finish_other(q, slot, result);
+}
 
 /* The next step of a barrier; false when it was the last. */
 static bool goes_on(struct vbd_slot *slot, int result)
 {
     if (result < 0 || slot->bytes == 0 || slot->barrier == VBD_BARRIER_FLUSH_AFTER)
         return false;
-    slot->barrier = (enum vbd_barrier)(slot->barrier + 1);
+    slot->barrier++;
     return true;
 }
 
@@ -40,7 +49,7 @@ static void barrier_done(struct vbd_queue *q, struct vbd_slot *slot, int result)
 {
     if (goes_on(slot, result)) {
         q->dispatched--;
-        vbd_list_prepend(&q->taken, &slot->link);
+        vbd_row_prepend(&q->taken, slot);
         return;
     }
     q->barrier = NULL;
@@ -50,38 +59,49 @@ static void barrier_done(struct vbd_queue *q, struct vbd_slot *slot, int result)
 /* Which of them failed is not known: each is tried again by itself, in the old order. */
 static void take_apart(struct vbd_queue *q, struct vbd_slot *slot)
 {
-    struct vbd_list *at;
+    struct vbd_row again;
 
-    while (!vbd_list_empty(&slot->merged)) {
-        at = slot->merged.prev;
-        vbd_list_remove(at);
-        VBD_CONTAINER(at, struct vbd_slot, link)->alone = true;
-        vbd_list_prepend(&q->taken, at);
+    vbd_row_init(&again);
+    vbd_row_append(&again, slot);
+    vbd_row_append_all(&again, &slot->merged);
+    for (struct vbd_slot *at = again.first; at != NULL; at = at->next) {
+        at->alone = true;
         q->dispatched--;
     }
-    slot->alone = true;
-    vbd_list_prepend(&q->taken, &slot->link);
-    q->dispatched--;
+    vbd_row_prepend_all(&q->taken, &again);
+}
+
+static void merged_done(struct vbd_queue *q, struct vbd_slot *slot, int result)
+{
+    struct vbd_slot *next;
+
+    if (result < 0) {
+        take_apart(q, slot);
+        return;
+    }
+    finish(q, slot, result);
+    while ((next = vbd_row_pop(&slot->merged)) != NULL)
+        finish(q, next, result);
+}
+
+static void compound_done(struct vbd_queue *q, struct vbd_slot *slot, int result)
+{
+    slot->compound = false;
+    if (slot == q->barrier)
+        barrier_done(q, slot, result);
+    else
+        merged_done(q, slot, result);
 }
 
 /* On the channel's thread: between passes, or from inside submit. */
 static void done(struct vbd_io *io, int result)
 {
     struct vbd_slot *slot = VBD_CONTAINER(io, struct vbd_slot, io);
-    struct vbd_queue *q = slot->queue;
-    struct vbd_list *at;
 
-    if (slot == q->barrier) {
-        barrier_done(q, slot, result);
-        return;
-    }
-    if (result < 0 && !vbd_list_empty(&slot->merged)) {
-        take_apart(q, slot);
-        return;
-    }
-    finish(q, slot, result);
-    while ((at = vbd_list_pop(&slot->merged)) != NULL)
-        finish(q, VBD_CONTAINER(at, struct vbd_slot, link), result);
+    if (slot->compound)
+        compound_done(slot->queue, slot, result);
+    else
+        finish(slot->queue, slot, result);
 }
 
 /* --- submitting --- */
@@ -102,31 +122,58 @@ static enum vbd_io_op io_op(const struct vbd_slot *slot)
     }
 }
 
-static void prepare(struct vbd_slot *slot)
+static inline void prepare(struct vbd_slot *slot)
 {
     struct vbd_io *io = &slot->io;
-    bool discards = slot->request.effect == VBD_OP_DISCARD;
 
-    io->op = io_op(slot);
+    io->op = slot->request.effect == VBD_OP_READ ? VBD_IO_READ : VBD_IO_WRITE;
+    io->secure = false;
     io->offset = slot->request.sector * VBD_SECTOR; /* judged where there is data: no overflow */
-    io->length = discards ? slot->request.discard.sectors * VBD_SECTOR : slot->bytes;
-    io->secure = discards && slot->request.discard.secure;
-    slot->memory[0] = (struct vbd_iovec){vbd_slot_buffer(slot), slot->bytes};
+    io->length = slot->bytes;
+    slot->memory[0] = (struct vbd_iovec){slot->buffer, slot->bytes};
     io->memory = slot->memory;
     io->memory_count = 1;
     io->done = done;
 }
 
-/* Puts the slot into the batch of n; returns how many it holds then. */
-static uint32_t add(struct vbd_queue *q, uint32_t n, struct vbd_slot *slot)
+/* Flushes, barriers and discards. */
+static void prepare_other(struct vbd_queue *q, struct vbd_slot *slot)
 {
-    if (n > 0 && vbd_merge(VBD_CONTAINER(q->batch[n - 1], struct vbd_slot, io), slot)) {
-        vbd_bump(&q->counters.merges, 1);
-        return n;
-    }
-    if (slot->request.effect == VBD_OP_WRITE_BARRIER)
-        q->barrier = slot;
     prepare(slot);
+    slot->io.op = io_op(slot);
+    if (slot->request.effect == VBD_OP_DISCARD) {
+        slot->io.length = slot->request.discard.sectors * VBD_SECTOR;
+        slot->io.secure = slot->request.discard.secure;
+    }
+    if (slot->request.effect == VBD_OP_WRITE_BARRIER) {
+        q->barrier = slot;
+        slot->compound = true;
+    }
+}
+
+static bool merges(struct vbd_queue *q, struct vbd_slot *first, struct vbd_slot *slot)
+{
+    if (!vbd_merge(first, slot))
+        return false;
+    vbd_bump(&q->counters.merges, 1);
+    return true;
+}
+
+/* Puts the slot into the batch of n, unless it goes with the last one there; returns how many it
+ * holds then. */
+static inline uint32_t add(struct vbd_queue *q, uint32_t n, struct vbd_slot *slot)
+{
+    if (n > 0) {
+        struct vbd_io *last = q->batch[n - 1];
+
+        if (last->offset + last->length == slot->request.sector * VBD_SECTOR &&
+            merges(q, VBD_CONTAINER(last, struct vbd_slot, io), slot))
+            return n;
+    }
+    if (vbd_slot_plain(slot))
+        prepare(slot);
+    else
+        prepare_other(q, slot);
     q->batch[n] = &slot->io;
     return n + 1;
 }
@@ -135,16 +182,13 @@ static uint32_t add(struct vbd_queue *q, uint32_t n, struct vbd_slot *slot)
 static bool dispatch_batch(struct vbd_queue *q)
 {
     uint32_t n = 0, before = q->dispatched;
+    struct vbd_slot *slot;
 
-    while (!vbd_list_empty(&q->taken)) {
-        struct vbd_slot *slot = VBD_CONTAINER(q->taken.next, struct vbd_slot, link);
-
-        if (vbd_order_stops(q, slot))
-            break;
-        vbd_list_remove(&slot->link);
+    while ((slot = q->taken.first) != NULL && !vbd_order_stops(q, slot)) {
+        vbd_row_cut(&q->taken, &q->taken.first);
         q->dispatched++;
         if (vbd_order_holds(slot))
-            vbd_list_append(&q->flushes, &slot->link);
+            vbd_row_append(&q->flushes, slot);
         else
             n = add(q, n, slot);
     }
@@ -159,6 +203,6 @@ static bool dispatch_batch(struct vbd_queue *q)
 /* Again where a storage that completes at once made more ready. */
 void vbd_dispatch(struct vbd_queue *q)
 {
-    while (!vbd_list_empty(&q->taken) && dispatch_batch(q))
+    while (q->taken.first != NULL && dispatch_batch(q))
         ;
 }

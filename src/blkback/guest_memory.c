@@ -3,7 +3,7 @@
  * copied before it is written: what the guest changes meanwhile changes nothing here. */
 #include <string.h>
 
-#include "blkback/queue.h"
+#include "blkback/admission.h"
 
 /* --- pieces of a batch --- */
 
@@ -19,7 +19,7 @@ static void copy_pieces(struct vbd_queue *q, enum vbd_copy_direction direction)
     done = h->copy(h->ctx, q->config.domid, direction, q->pieces, q->piece_count) == 0;
     for (uint32_t i = 0; i < q->piece_count; i++)
         if (!done || q->pieces[i].status != 0)
-            q->owners[i]->copy_failed = true;
+            q->copies_failed = q->owners[i]->copy_failed = true;
     q->piece_count = 0;
 }
 
@@ -51,7 +51,7 @@ static void copy_piece(struct vbd_queue *q, enum vbd_copy_direction direction,
 /* A slot's data, packed tightly in its buffer. */
 static void copy_data(struct vbd_queue *q, enum vbd_copy_direction direction, struct vbd_slot *slot)
 {
-    char *at = vbd_slot_buffer(slot);
+    char *at = slot->buffer;
 
     for (uint32_t i = 0; i < slot->request.segment_count; i++) {
         const struct vbd_segment *s = &slot->segments[i];
@@ -69,16 +69,20 @@ static void copy_data(struct vbd_queue *q, enum vbd_copy_direction direction, st
 static void grant_error(struct vbd_queue *q, struct vbd_slot *slot)
 {
     vbd_bump(&q->counters.grant_errors, 1);
-    vbd_list_remove(&slot->link);
-    vbd_settle(slot, VBD_STATUS_ERROR);
+    vbd_give_run(q, slot);
+    vbd_settle(q, slot, VBD_STATUS_ERROR);
+}
+
+/* Whether any copy failed since this was asked last. */
+static bool copies_failed(struct vbd_queue *q)
+{
+    bool failed = q->copies_failed;
+
+    q->copies_failed = false;
+    return failed;
 }
 
 /* --- descriptors of indirect requests --- */
-
-static bool needs_descriptors(const struct vbd_slot *slot)
-{
-    return !slot->judged && !slot->copy_failed;
-}
 
 static void copy_descriptors(struct vbd_queue *q, struct vbd_slot *slot)
 {
@@ -97,24 +101,34 @@ static void copy_descriptors(struct vbd_queue *q, struct vbd_slot *slot)
     }
 }
 
-void vbd_fetch_descriptors(struct vbd_queue *q)
+/* In ring order: each goes on, or waits for memory again. */
+static void judge_described(struct vbd_queue *q)
 {
-    for (struct vbd_list *at = q->arrived.next; at != &q->arrived; at = at->next) {
-        struct vbd_slot *slot = VBD_CONTAINER(at, struct vbd_slot, link);
+    struct vbd_row arrived;
+    struct vbd_slot *slot;
 
-        if (needs_descriptors(slot))
-            copy_descriptors(q, slot);
-    }
-    copy_pieces(q, VBD_COPY_FROM_GUEST);
-    VBD_LIST_EACH(at, after, &q->arrived)
-    {
-        struct vbd_slot *slot = VBD_CONTAINER(at, struct vbd_slot, link);
-
+    vbd_row_init(&arrived);
+    vbd_row_append_all(&arrived, &q->arrived);
+    while ((slot = vbd_row_pop(&arrived)) != NULL)
         if (slot->copy_failed)
             grant_error(q, slot);
-        else if (!slot->judged)
+        else if (slot->judged)
+            vbd_admit_judged(q, slot);
+        else
             vbd_judge_segments(q, slot);
-    }
+}
+
+void vbd_fetch_descriptors(struct vbd_queue *q)
+{
+    if (q->undescribed == 0)
+        return;
+    for (struct vbd_slot *slot = q->arrived.first; slot != NULL; slot = slot->next)
+        if (!slot->judged)
+            copy_descriptors(q, slot);
+    copy_pieces(q, VBD_COPY_FROM_GUEST);
+    q->undescribed = 0;
+    (void)copies_failed(q);
+    judge_described(q);
 }
 
 /* --- data --- */
@@ -124,42 +138,63 @@ static bool must_fetch(const struct vbd_slot *slot)
     return vbd_slot_writes(slot) && !slot->fetched && slot->bytes > 0;
 }
 
+static void drop_unfetched(struct vbd_queue *q)
+{
+    struct vbd_slot **at = &q->taken.first, *slot;
+
+    while ((slot = *at) != NULL) {
+        if (!slot->copy_failed) {
+            at = &slot->next;
+            continue;
+        }
+        vbd_row_cut(&q->taken, at);
+        vbd_order_write_finished(q, slot);
+        grant_error(q, slot);
+    }
+}
+
 void vbd_fetch_written(struct vbd_queue *q)
 {
-    for (struct vbd_list *at = q->taken.next; at != &q->taken; at = at->next) {
-        struct vbd_slot *slot = VBD_CONTAINER(at, struct vbd_slot, link);
-
-        if (must_fetch(slot))
+    if (q->unfetched == 0)
+        return;
+    for (struct vbd_slot *slot = q->taken.first; slot != NULL; slot = slot->next)
+        if (must_fetch(slot)) {
             copy_data(q, VBD_COPY_FROM_GUEST, slot);
-    }
-    copy_pieces(q, VBD_COPY_FROM_GUEST);
-    VBD_LIST_EACH(at, after, &q->taken)
-    {
-        struct vbd_slot *slot = VBD_CONTAINER(at, struct vbd_slot, link);
-
-        slot->fetched = true;
-        if (slot->copy_failed) {
-            vbd_order_write_finished(q, slot);
-            grant_error(q, slot);
+            slot->fetched = true;
         }
-    }
+    copy_pieces(q, VBD_COPY_FROM_GUEST);
+    q->unfetched = 0;
+    if (copies_failed(q))
+        drop_unfetched(q);
+}
+
+/* Returns how many bytes did not reach the guest. */
+static uint64_t fail_undelivered(struct vbd_queue *q)
+{
+    uint64_t bytes = 0;
+
+    for (struct vbd_slot *slot = q->completed.first; slot != NULL; slot = slot->next)
+        if (slot->copy_failed) {
+            vbd_bump(&q->counters.grant_errors, 1);
+            slot->status = VBD_STATUS_ERROR;
+            bytes += slot->bytes;
+        }
+    return bytes;
 }
 
 void vbd_deliver_read(struct vbd_queue *q)
 {
-    struct vbd_list *at;
+    uint64_t bytes = 0;
 
-    for (at = q->completed.next; at != &q->completed; at = at->next)
-        copy_data(q, VBD_COPY_TO_GUEST, VBD_CONTAINER(at, struct vbd_slot, link));
-    copy_pieces(q, VBD_COPY_TO_GUEST);
-    while ((at = vbd_list_pop(&q->completed)) != NULL) {
-        struct vbd_slot *slot = VBD_CONTAINER(at, struct vbd_slot, link);
-
-        if (slot->copy_failed) {
-            grant_error(q, slot);
-        } else {
-            vbd_bump(&q->counters.read_bytes, slot->bytes);
-            vbd_settle(slot, VBD_STATUS_OKAY);
-        }
+    if (q->completed.first == NULL)
+        return;
+    for (struct vbd_slot *slot = q->completed.first; slot != NULL; slot = slot->next) {
+        copy_data(q, VBD_COPY_TO_GUEST, slot);
+        bytes += slot->bytes;
     }
+    copy_pieces(q, VBD_COPY_TO_GUEST);
+    if (copies_failed(q))
+        bytes -= fail_undelivered(q);
+    vbd_bump(&q->counters.read_bytes, bytes);
+    vbd_row_append_all(&q->answered, &q->completed);
 }

@@ -1,6 +1,6 @@
 /* intake.c - from the ring into slots: each request is copied once and the copy is judged. Called
  * by a pass; the only room that reads requests. */
-#include "blkback/queue.h"
+#include "blkback/admission.h"
 
 static uint64_t *refusal(struct vbd_counters *c, enum vbd_verdict verdict)
 {
@@ -25,60 +25,54 @@ static uint64_t *refusal(struct vbd_counters *c, enum vbd_verdict verdict)
 static void refuse(struct vbd_queue *q, struct vbd_slot *slot, enum vbd_verdict verdict)
 {
     vbd_bump(refusal(&q->counters, verdict), 1);
-    vbd_list_remove(&slot->link);
-    vbd_settle(slot,
+    vbd_give_run(q, slot);
+    vbd_settle(q, slot,
                verdict == VBD_REQUEST_UNKNOWN_OP ? VBD_STATUS_NOT_SUPPORTED : VBD_STATUS_ERROR);
 }
 
-static void count_kind(struct vbd_queue *q, const struct vbd_slot *slot)
-{
-    struct vbd_counters *c = &q->counters;
+/* --- judging --- */
 
-    switch (slot->request.effect) {
-    case VBD_OP_READ:
-        vbd_bump(&c->reads, 1);
-        break;
-    case VBD_OP_WRITE:
-        vbd_bump(&c->writes, 1);
-        break;
-    case VBD_OP_WRITE_BARRIER:
-        vbd_bump(&c->barriers, 1);
-        break;
-    case VBD_OP_DISCARD:
-        vbd_bump(&c->discards, 1);
-        break;
-    default:
-        vbd_bump(&c->flushes, 1);
-        break;
-    }
-    if (slot->request.operation == VBD_OP_INDIRECT)
-        vbd_bump(&c->indirect, 1);
-    vbd_bump(&c->segments, slot->request.segment_count);
-}
-
-static void accept(struct vbd_queue *q, struct vbd_slot *slot)
+static inline void accept(struct vbd_queue *q, struct vbd_slot *slot)
 {
     slot->judged = true;
-    count_kind(q, slot);
+    q->tally.effects[slot->request.effect]++; /* judged: one that is known */
+    q->tally.segments += slot->request.segment_count;
+    vbd_admit_judged(q, slot);
 }
 
-void vbd_judge_segments(struct vbd_queue *q, struct vbd_slot *slot)
+/* Whether it was accepted. */
+static inline bool judge_segments(struct vbd_queue *q, struct vbd_slot *slot)
 {
     enum vbd_verdict verdict =
         vbd_validate_segments(&slot->request, slot->segments, &q->config.disk, &slot->bytes);
 
-    if (verdict != VBD_REQUEST_OK)
+    if (verdict != VBD_REQUEST_OK) {
         refuse(q, slot, verdict);
-    else
-        accept(q, slot);
+        return false;
+    }
+    accept(q, slot);
+    return true;
 }
 
-static bool has_data(const struct vbd_slot *slot)
+void vbd_judge_segments(struct vbd_queue *q, struct vbd_slot *slot)
+{
+    if (judge_segments(q, slot))
+        q->tally.indirect++;
+}
+
+static void await_descriptors(struct vbd_queue *q, struct vbd_slot *slot)
+{
+    slot->segments = slot->indirect; /* fetched and judged next */
+    q->undescribed++;
+    vbd_row_append(&q->arrived, slot);
+}
+
+static inline bool has_data(const struct vbd_slot *slot)
 {
     return slot->request.effect != VBD_OP_FLUSH && slot->request.effect != VBD_OP_DISCARD;
 }
 
-static void judge(struct vbd_queue *q, struct vbd_slot *slot)
+static inline void judge(struct vbd_queue *q, struct vbd_slot *slot)
 {
     enum vbd_verdict verdict = vbd_validate(&slot->request, &q->config.disk);
 
@@ -86,15 +80,16 @@ static void judge(struct vbd_queue *q, struct vbd_slot *slot)
         refuse(q, slot, verdict);
         return;
     }
-    vbd_list_append(&q->arrived, &slot->link);
     slot->segments = slot->request.segments;
     if (slot->request.operation == VBD_OP_INDIRECT)
-        slot->segments = slot->indirect; /* fetched and judged next */
+        await_descriptors(q, slot);
     else if (has_data(slot))
-        vbd_judge_segments(q, slot);
+        (void)judge_segments(q, slot);
     else
         accept(q, slot);
 }
+
+/* --- taking --- */
 
 void vbd_intake(struct vbd_queue *q)
 {
@@ -112,4 +107,25 @@ void vbd_intake(struct vbd_queue *q)
         vbd_ring_take(&q->ring, &slot->request);
         judge(q, slot);
     }
+}
+
+static void count(uint64_t *counter, uint32_t by)
+{
+    if (by > 0)
+        vbd_bump(counter, by);
+}
+
+void vbd_count_taken(struct vbd_queue *q)
+{
+    struct vbd_counters *c = &q->counters;
+    const struct vbd_tally *t = &q->tally;
+
+    count(&c->reads, t->effects[VBD_OP_READ]);
+    count(&c->writes, t->effects[VBD_OP_WRITE]);
+    count(&c->barriers, t->effects[VBD_OP_WRITE_BARRIER]);
+    count(&c->flushes, t->effects[VBD_OP_FLUSH]);
+    count(&c->discards, t->effects[VBD_OP_DISCARD]);
+    count(&c->indirect, t->indirect);
+    count(&c->segments, t->segments);
+    q->tally = (struct vbd_tally){0};
 }

@@ -1,13 +1,13 @@
 /* merge.c - neighbours go to the storage as one operation: requests of a pass that go on, on the
- * disk, where the one before ends. Called by dispatch, which takes them apart again. */
+ * disk, where the one before ends. Called by dispatch, which has looked at that, and takes them
+ * apart again. */
 #include "blkback/queue.h"
 
 enum { MERGED_BYTES_MAX = 1 << 20 };
 
 static bool may_merge(const struct vbd_slot *slot)
 {
-    return !slot->alone &&
-           (slot->request.effect == VBD_OP_READ || slot->request.effect == VBD_OP_WRITE);
+    return !slot->alone && vbd_slot_plain(slot);
 }
 
 bool vbd_merge(struct vbd_slot *first, struct vbd_slot *slot)
@@ -15,11 +15,11 @@ bool vbd_merge(struct vbd_slot *first, struct vbd_slot *slot)
     struct vbd_io *io = &first->io;
 
     if (!may_merge(first) || !may_merge(slot) || first->request.effect != slot->request.effect ||
-        io->memory_count == VBD_MERGE_MAX || io->length + slot->bytes > MERGED_BYTES_MAX ||
-        io->offset + io->length != slot->request.sector * VBD_SECTOR)
+        io->memory_count == VBD_MERGE_MAX || io->length + slot->bytes > MERGED_BYTES_MAX)
         return false;
-    first->memory[io->memory_count++] = (struct vbd_iovec){vbd_slot_buffer(slot), slot->bytes};
+    first->memory[io->memory_count++] = (struct vbd_iovec){slot->buffer, slot->bytes};
     io->length += slot->bytes;
-    vbd_list_append(&first->merged, &slot->link);
+    first->compound = true;
+    vbd_row_append(&first->merged, slot);
     return true;
 }

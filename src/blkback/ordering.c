@@ -1,58 +1,42 @@
-/* ordering.c - what flushes and barriers promise.
- *
- * A flush: every write taken before it is on stable storage when it is answered. So it is held back
- * until those writes have finished; later requests pass it.
- *
- * A barrier: everything taken before it is on stable storage before it is, and it is before
- * anything taken after it begins. So it stops all behind it, waits for all before it, and goes to
- * the storage as a flush, a write and a flush.
- *
- * Called by admission, dispatch and guest_memory. */
-#include "blkback/queue.h"
+/* ordering.c - flushes and the writes before them: see ordering.h. */
+#include "blkback/ordering.h"
 
 void vbd_order_taken(struct vbd_queue *q, struct vbd_slot *slot)
 {
     slot->sequence = q->sequence++;
-    if (slot->request.effect == VBD_OP_FLUSH)
-        slot->writes_before = q->writes_in_flight;
-    else if (vbd_slot_modifies(slot))
+    if (slot->request.effect != VBD_OP_FLUSH) {
         q->writes_in_flight++;
-}
-
-bool vbd_order_stops(const struct vbd_queue *q, const struct vbd_slot *slot)
-{
-    if (q->barrier != NULL)
-        return slot != q->barrier;
-    return slot->request.effect == VBD_OP_WRITE_BARRIER && q->dispatched > 0;
-}
-
-bool vbd_order_holds(const struct vbd_slot *slot)
-{
-    return slot->request.effect == VBD_OP_FLUSH && slot->writes_before > 0;
-}
-
-/* A flush that waited is ready when its last write has finished: it goes back to be dispatched,
- * before all that was taken after it. */
-static void tell(struct vbd_queue *q, struct vbd_list *flushes, const struct vbd_slot *write)
-{
-    VBD_LIST_EACH(at, after, flushes)
-    {
-        struct vbd_slot *flush = VBD_CONTAINER(at, struct vbd_slot, link);
-
-        if (flush->request.effect != VBD_OP_FLUSH || flush->sequence < write->sequence)
-            continue;
-        flush->writes_before--;
-        if (flushes == &q->flushes && flush->writes_before == 0) {
-            vbd_list_remove(at);
-            vbd_list_prepend(&q->taken, at);
-            q->dispatched--; /* and is counted again */
-        }
+        return;
     }
+    slot->writes_before = q->writes_in_flight;
+    if (slot->writes_before > 0)
+        q->flushes_waiting++;
 }
 
-void vbd_order_write_finished(struct vbd_queue *q, const struct vbd_slot *write)
+/* One write less to wait for; true when it was the last. */
+static bool waits_no_more(struct vbd_queue *q, struct vbd_slot *flush, const struct vbd_slot *write)
 {
-    q->writes_in_flight--;
-    tell(q, &q->taken, write); /* first: the other adds to this list */
-    tell(q, &q->flushes, write);
+    if (flush->request.effect != VBD_OP_FLUSH || flush->sequence < write->sequence ||
+        --flush->writes_before > 0)
+        return false;
+    q->flushes_waiting--;
+    return true;
+}
+
+/* A flush that waited goes back to be dispatched, before all that was taken after it. */
+void vbd_order_tell(struct vbd_queue *q, const struct vbd_slot *write)
+{
+    struct vbd_slot **at = &q->flushes.first, *slot;
+
+    for (slot = q->taken.first; slot != NULL; slot = slot->next)
+        (void)waits_no_more(q, slot, write); /* first: the other adds to this row */
+    while ((slot = *at) != NULL) {
+        if (!waits_no_more(q, slot, write)) {
+            at = &slot->next;
+            continue;
+        }
+        vbd_row_cut(&q->flushes, at);
+        vbd_row_prepend(&q->taken, slot);
+        q->dispatched--; /* and is counted again */
+    }
 }

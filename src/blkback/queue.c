@@ -11,13 +11,13 @@ enum { PAGE_MASK = VBD_RING_PAGE - 1, PAGES_MIN = 16 /* a direct request's */ };
 
 _Static_assert((int)VBD_LATENCY_RANGES == (int)VBD_HISTOGRAM_RANGES, "the same ranges");
 
-static void init_lists(struct vbd_queue *q)
+static void init_rows(struct vbd_queue *q)
 {
-    struct vbd_list *all[] = {&q->free,      &q->arrived,  &q->taken,     &q->flushes,
-                              &q->completed, &q->answered, &q->ring_order};
+    struct vbd_row *all[] = {&q->arrived, &q->taken, &q->flushes, &q->completed, &q->answered};
 
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
-        vbd_list_init(all[i]);
+        vbd_row_init(all[i]);
+    vbd_list_init(&q->ring_order);
 }
 
 /* The limit of memory, made a power of two that holds the largest request. */
@@ -58,9 +58,9 @@ static void init_slots(struct vbd_queue *q)
         slot->queue = q;
         if (q->indirect != NULL)
             slot->indirect = q->indirect + (size_t)i * q->config.disk.segments_indirect;
-        vbd_list_init(&slot->ring_order);
-        vbd_list_init(&slot->merged);
-        vbd_list_append(&q->free, &slot->link);
+        vbd_row_init(&slot->merged);
+        slot->next = q->free;
+        q->free = slot;
     }
 }
 
@@ -73,7 +73,7 @@ int vbd_queue_new(const struct vbd_queue_config *config, struct vbd_queue **ret)
     q->config = *config;
     if (q->config.disk.block_sectors == 0)
         q->config.disk.block_sectors = 1;
-    init_lists(q);
+    init_rows(q);
     vbd_ring_attach(&q->ring, config->ring_pages, config->ring_page_count, config->layout);
     if (q->ring.size == 0) {
         vbd_free(config->allocator, q);
@@ -122,15 +122,16 @@ bool vbd_queue_pass(struct vbd_queue *q, uint64_t now)
     q->released = false;
     vbd_intake(q);
     vbd_fetch_descriptors(q);
+    vbd_count_taken(q);
     vbd_admit_data(q);
     vbd_fetch_written(q);
     vbd_dispatch(q);
     vbd_deliver_read(q);
     vbd_respond(q);
     vbd_persistent_expire(&q->persistent, now);
-    if (q->released && !vbd_list_empty(&q->arrived))
+    if (q->released && q->arrived.first != NULL)
         return true; /* there is memory for them now */
-    if (q->stopping || q->broken || vbd_list_empty(&q->free))
+    if (q->stopping || q->broken || q->free == NULL)
         return false; /* nothing to take, or no room: a completion wakes us */
     return vbd_ring_announce_and_recheck(&q->ring);
 }
@@ -158,13 +159,6 @@ bool vbd_queue_broken(const struct vbd_queue *q)
 void vbd_queue_resize(struct vbd_queue *q, uint64_t sectors)
 {
     __atomic_store_n(&q->config.disk.sectors, sectors, __ATOMIC_RELAXED);
-}
-
-void vbd_settle(struct vbd_slot *slot, enum vbd_status status)
-{
-    slot->status = (int16_t)status;
-    slot->settled = true;
-    vbd_list_append(&slot->queue->answered, &slot->link);
 }
 
 /* --- counters --- */

@@ -2,58 +2,30 @@
  *
  * A request's way through it:
  *
- *   intake        ring -> slot: copied once, judged                      -> `arrived`, or
- * `answered` guest_memory  an indirect request's descriptors are fetched, copied once, and judged
- * by intake admission     a slot is charged before a request is taken, its memory before it goes on
- *                                                                        -> `taken`
- *   guest_memory  written data is fetched, in batched copies
- *   dispatch      in ring order to the storage; `ordering` holds flushes and barriers back
- *   (storage)     its completion puts the slot on `completed`
- *   guest_memory  read data is delivered, in batched copies
+ *   intake        ring -> slot: copied once, judged     refused: -> `answered`
+ *   guest_memory  an indirect request's descriptors are fetched, copied once, and judged by intake
+ *   admission     a slot is charged before a request is taken, its memory before it goes on
+ *                                                       -> `taken`, or `arrived` until there is
+ * some guest_memory  written data is fetched, in batched copies dispatch      in ring order to the
+ * storage; `ordering` holds flushes and barriers back (storage)     its completion -> `completed` a
+ * read, `answered` the rest guest_memory  read data is delivered, in batched copies
+ *                                                       -> `answered`
  *   respond       responses, one publish and at most one notify a pass
+ *                                                       -> `free`
+ *
+ * The figure that counts is instructions a request (bench/engine.c), so what every request passes
+ * is inline here and in the other headers, and what is rare is a call.
  */
 #ifndef BLKBACK_QUEUE_H
 #define BLKBACK_QUEUE_H
 
 #include "base/buddy.h"
-#include "base/list.h"
 #include "blkback/persistent.h"
+#include "blkback/slot.h"
 #include "blkif/ring.h"
 #include "blkif/validate.h"
 #include "vbdkit/hypervisor.h"
 #include "vbdkit/queue.h"
-
-/* A write barrier is three operations of the storage, or one when it has no data. */
-enum vbd_barrier { VBD_BARRIER_FLUSH_BEFORE, VBD_BARRIER_WRITE, VBD_BARRIER_FLUSH_AFTER };
-
-enum { VBD_MERGE_MAX = 16 /* requests that go to the storage as one */ };
-
-/* A request under way. Owned by the queue; on exactly one list, or held by the storage. */
-struct vbd_slot {
-    struct vbd_io io; /* what the storage gets, for this request or for several */
-    struct vbd_iovec memory[VBD_MERGE_MAX]; /* io's: this slot's buffer, then those of `merged` */
-    struct vbd_list merged;                 /* slots that go with this one */
-    bool alone;                             /* never merged: it was, and that failed */
-    struct vbd_queue *queue;
-    struct vbd_list link;
-    struct vbd_list ring_order;         /* for fronts that need answers in the order of requests */
-    struct vbd_request request;         /* the private copy */
-    struct vbd_segment *indirect;       /* room for an indirect request's segments */
-    const struct vbd_segment *segments; /* those of the request, wherever they are */
-    uint32_t bytes;                     /* of data, as judged */
-    uint32_t page;                      /* its run of the queue's memory, when it has one */
-    uint8_t order;                      /* of this run */
-    bool has_memory;
-    bool judged;              /* all of it, segments too */
-    bool fetched;             /* the data of a write is here */
-    bool copy_failed;         /* a piece of its data or descriptors could not be copied */
-    bool settled;             /* `status` is known */
-    enum vbd_barrier barrier; /* the step under way */
-    uint32_t writes_before;   /* flush: writes taken earlier and not finished yet */
-    uint64_t sequence;        /* position in the order of taking */
-    uint64_t taken_at;        /* nanoseconds */
-    int16_t status;           /* enum vbd_status, for the response */
-};
 
 struct vbd_queue_config {
     const struct vbd_allocator *allocator;
@@ -74,6 +46,12 @@ struct vbd_queue_config {
 /* One batch of a grant copy. */
 enum { VBD_PIECES = 256 };
 
+/* Requests that a pass took. */
+struct vbd_tally {
+    uint32_t effects[VBD_OP_INDIRECT]; /* by enum vbd_op */
+    uint32_t indirect, segments;
+};
+
 struct vbd_queue {
     struct vbd_queue_config config;
     struct vbd_ring ring;
@@ -93,21 +71,26 @@ struct vbd_queue {
     uint32_t piece_count;
     struct vbd_persistent persistent;
 
-    struct vbd_list free;       /* last in, first out: the warmest slot next */
-    struct vbd_list arrived;    /* in ring order; descriptors or memory are missing */
-    struct vbd_list taken;      /* judged, in ring order, not yet submitted */
-    struct vbd_list flushes;    /* held back by `ordering` */
-    struct vbd_list completed;  /* reads whose data has to be delivered */
-    struct vbd_list answered;   /* status known, response to be written */
+    struct vbd_slot *free;      /* the ones given back last come first */
+    struct vbd_row arrived;     /* in ring order; descriptors or memory are missing */
+    struct vbd_row taken;       /* judged, in ring order, not yet submitted */
+    struct vbd_row flushes;     /* held back by `ordering` */
+    struct vbd_row completed;   /* reads whose data has to be delivered */
+    struct vbd_row answered;    /* status known, response to be written */
     struct vbd_list ring_order; /* all that are under way, when config.in_order */
 
     uint64_t now;
     uint64_t sequence;
     uint32_t writes_in_flight;
+    uint32_t flushes_waiting; /* for writes */
+    uint32_t undescribed;     /* indirect requests whose descriptors are missing */
+    uint32_t unfetched;       /* taken, but for reads, since data was fetched last */
     uint32_t dispatched;      /* requests given to the storage or held back, not settled */
     struct vbd_slot *barrier; /* under way: nothing else is */
-    bool released;            /* memory came back in this pass */
+    bool copies_failed;       /* since a room looked last */
+    bool released;            /* slots came back in this pass */
     bool stopping, broken;
+    struct vbd_tally tally;       /* of this pass, not yet in the counters */
     struct vbd_counters counters; /* written by the queue's thread alone */
     struct vbd_latency latency;
 };
@@ -123,44 +106,23 @@ void vbd_queue_resize(struct vbd_queue *q, uint64_t sectors);
 /* --- the rooms of a pass, in order --- */
 void vbd_intake(struct vbd_queue *q);
 void vbd_fetch_descriptors(struct vbd_queue *q);
-/* intake: the segments of an indirect request are here; settles it when they are wrong. */
+/* intake: the segments of an indirect request are here; it goes on or is refused. */
 void vbd_judge_segments(struct vbd_queue *q, struct vbd_slot *slot);
-struct vbd_slot *vbd_admit(struct vbd_queue *q);
+/* intake: what it counted in this pass. */
+void vbd_count_taken(struct vbd_queue *q);
 void vbd_admit_data(struct vbd_queue *q);
-void vbd_release(struct vbd_queue *q, struct vbd_slot *slot);
 void vbd_fetch_written(struct vbd_queue *q);
 void vbd_dispatch(struct vbd_queue *q);
 /* Whether the slot goes to the storage with `first`, which is on its way there. */
 bool vbd_merge(struct vbd_slot *first, struct vbd_slot *slot);
-void vbd_order_taken(struct vbd_queue *q, struct vbd_slot *slot);
-/* Whether a taken request must wait for others, and so everything behind it. */
-bool vbd_order_stops(const struct vbd_queue *q, const struct vbd_slot *slot);
-/* Whether a flush must wait, while others pass it. */
-bool vbd_order_holds(const struct vbd_slot *slot);
-void vbd_order_write_finished(struct vbd_queue *q, const struct vbd_slot *write);
 void vbd_deliver_read(struct vbd_queue *q);
 void vbd_respond(struct vbd_queue *q);
 
-/* The slot's fate is known: it goes to `answered`. */
-void vbd_settle(struct vbd_slot *slot, enum vbd_status status);
-
-/* Whether a request changes the disk. */
-static inline bool vbd_slot_modifies(const struct vbd_slot *slot)
+/* The slot's fate is known: it is answered in this pass or the next. */
+static inline void vbd_settle(struct vbd_queue *q, struct vbd_slot *slot, enum vbd_status status)
 {
-    return slot->request.effect == VBD_OP_WRITE || slot->request.effect == VBD_OP_WRITE_BARRIER ||
-           slot->request.effect == VBD_OP_DISCARD;
-}
-
-/* Whether data comes from the guest. */
-static inline bool vbd_slot_writes(const struct vbd_slot *slot)
-{
-    return slot->request.effect == VBD_OP_WRITE || slot->request.effect == VBD_OP_WRITE_BARRIER;
-}
-
-/* Where a slot's data is: one piece, packed tightly. */
-static inline char *vbd_slot_buffer(const struct vbd_slot *slot)
-{
-    return slot->queue->pages + (uint64_t)slot->page * VBD_RING_PAGE;
+    slot->status = (int16_t)status;
+    vbd_row_append(&q->answered, slot);
 }
 
 /* Counts; one writer, so a relaxed store is enough for readers elsewhere. */

@@ -3,51 +3,81 @@
 #include "base/histogram.h"
 #include "blkback/queue.h"
 
-static void measure(struct vbd_queue *q, const struct vbd_slot *slot)
+/* Answers of requests that were taken in the same pass and do the same. */
+static void measure(struct vbd_queue *q, const struct vbd_slot *slot, uint32_t count)
 {
     uint64_t ns = q->now - slot->taken_at;
     uint64_t *ranges = slot->request.effect == VBD_OP_READ    ? q->latency.reads
                        : slot->request.effect == VBD_OP_WRITE ? q->latency.writes
                                                               : q->latency.others;
 
-    vbd_bump(&ranges[vbd_histogram_range(ns)], 1);
+    vbd_bump(&ranges[vbd_histogram_range(ns)], count);
 }
 
 /* An indirect request is answered with what it did: Linux' blkfront takes anything else for a fault
  * of the backend, and stops for good. */
-static void answer(struct vbd_queue *q, struct vbd_slot *slot)
+static inline void answer(struct vbd_queue *q, const struct vbd_slot *slot)
 {
     struct vbd_response response = {
         .id = slot->request.id, .operation = slot->request.effect, .status = slot->status};
 
-    vbd_list_remove(&slot->link);
     vbd_ring_answer(&q->ring, &response);
-    measure(q, slot);
-    vbd_release(q, slot);
+    q->in_flight--;
 }
 
-/* The next slot to answer, or NULL. */
-static struct vbd_slot *next(const struct vbd_queue *q)
+static void answer_all(struct vbd_queue *q)
 {
-    struct vbd_slot *first;
+    const struct vbd_slot *alike = q->answered.first, *slot;
+    uint32_t count = 0;
 
-    if (vbd_list_empty(&q->answered))
-        return NULL;
-    if (!q->config.in_order)
-        return VBD_CONTAINER(q->answered.next, struct vbd_slot, link);
-    first = VBD_CONTAINER(q->ring_order.next, struct vbd_slot, ring_order);
-    return first->settled ? first : NULL;
+    for (slot = alike; slot != NULL; slot = slot->next) {
+        answer(q, slot);
+        if (slot->taken_at != alike->taken_at || slot->request.effect != alike->request.effect) {
+            measure(q, alike, count);
+            alike = slot;
+            count = 0;
+        }
+        count++;
+    }
+    measure(q, alike, count);
+}
+
+/* Their slots are free again. */
+static void release_all(struct vbd_queue *q)
+{
+    *q->answered.end = q->free;
+    q->free = q->answered.first;
+    vbd_row_init(&q->answered);
+    q->released = true;
+}
+
+/* Leaves those to be answered whose turn it is. */
+static void put_in_order(struct vbd_queue *q)
+{
+    struct vbd_slot *slot;
+
+    while ((slot = vbd_row_pop(&q->answered)) != NULL)
+        slot->settled = true;
+    while (!vbd_list_empty(&q->ring_order)) {
+        slot = VBD_CONTAINER(q->ring_order.next, struct vbd_slot, ring_order);
+        if (!slot->settled)
+            return;
+        slot->settled = false;
+        vbd_list_remove(&slot->ring_order);
+        vbd_row_append(&q->answered, slot);
+    }
 }
 
 void vbd_respond(struct vbd_queue *q)
 {
     const struct vbd_hypervisor *h = q->config.hypervisor;
-    struct vbd_slot *slot = next(q);
 
-    if (slot == NULL)
+    if (q->config.in_order)
+        put_in_order(q);
+    if (q->answered.first == NULL)
         return;
-    for (; slot != NULL; slot = next(q))
-        answer(q, slot);
+    answer_all(q);
+    release_all(q);
     if (vbd_ring_publish(&q->ring)) {
         vbd_bump(&q->counters.notified, 1);
         vbd_bump(&q->counters.system_calls, 1);

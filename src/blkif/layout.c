@@ -1,23 +1,5 @@
-/* layout.c - see layout.h. Called by ring.h and front_ring.h; the first and last file that touches
- * a slot. */
+/* layout.c - see layout.h: what is rare on the back's side, and the front's. */
 #include "blkif/layout.h"
-
-#include <string.h>
-
-#include "blkif/wire.h"
-
-uint32_t vbd_layout_slot_bytes(enum vbd_layout layout)
-{
-    return layout == VBD_LAYOUT_X86_32 ? sizeof(struct vbd_wire_request_32)
-                                       : sizeof(struct vbd_wire_request_64);
-}
-
-/* The barrier makes the compiler forget the shared copy: what follows uses the private one. */
-static void copy_once(void *to, const void *from, size_t len)
-{
-    memcpy(to, from, len);
-    __asm__ volatile("" : : : "memory");
-}
 
 static void decode_indirect(uint8_t inner, uint16_t count, const union vbd_wire_tail *tail,
                             struct vbd_request *ret)
@@ -35,58 +17,15 @@ static void decode_discard(uint8_t flag, const union vbd_wire_tail *tail, struct
     ret->discard.secure = (flag & VBD_WIRE_DISCARD_SECURE) != 0;
 }
 
-/* From the private copy. */
-static void decode(uint8_t second, uint16_t third, const union vbd_wire_tail *tail,
-                   struct vbd_request *ret)
+void vbd_layout_decode_other(uint8_t second, uint16_t third, struct vbd_request *ret)
 {
-    ret->effect = ret->operation;
-    ret->handle = third;
-    ret->segment_count = second;
+    union vbd_wire_tail tail;
+
+    memcpy(&tail, ret->segments, sizeof tail);
     if (ret->operation == VBD_OP_INDIRECT)
-        decode_indirect(second, third, tail, ret);
+        decode_indirect(second, third, &tail, ret);
     else if (ret->operation == VBD_OP_DISCARD)
-        decode_discard(second, tail, ret);
-    else
-        memcpy(ret->segments, tail->segments, sizeof ret->segments);
-}
-
-#define DECODE(wire, ret)                                                                          \
-    do {                                                                                           \
-        (ret)->operation = (wire).operation;                                                       \
-        (ret)->id = (wire).id;                                                                     \
-        (ret)->sector = (wire).sector;                                                             \
-        decode((wire).second, (wire).third, &(wire).tail, ret);                                    \
-    } while (0)
-
-void vbd_layout_copy_request(enum vbd_layout layout, const void *slot, struct vbd_request *ret)
-{
-    if (layout == VBD_LAYOUT_X86_32) {
-        struct vbd_wire_request_32 wire;
-
-        copy_once(&wire, slot, sizeof wire);
-        DECODE(wire, ret);
-    } else {
-        struct vbd_wire_request_64 wire;
-
-        copy_once(&wire, slot, sizeof wire);
-        DECODE(wire, ret);
-    }
-}
-
-void vbd_layout_copy_response(enum vbd_layout layout, const struct vbd_response *response,
-                              void *slot)
-{
-    if (layout == VBD_LAYOUT_X86_32) {
-        struct vbd_wire_response_32 wire = {
-            .id = response->id, .operation = response->operation, .status = response->status};
-
-        memcpy(slot, &wire, sizeof wire);
-    } else {
-        struct vbd_wire_response_64 wire = {
-            .id = response->id, .operation = response->operation, .status = response->status};
-
-        memcpy(slot, &wire, sizeof wire);
-    }
+        decode_discard(second, &tail, ret);
 }
 
 /* --- the front's side --- */
@@ -139,6 +78,7 @@ void vbd_layout_copy_out_response(const void *slot, struct vbd_response *ret)
 {
     native_response wire;
 
-    copy_once(&wire, slot, sizeof wire);
+    memcpy(&wire, slot, sizeof wire);
+    __asm__ volatile("" : : : "memory"); /* as in layout.h */
     *ret = (struct vbd_response){.id = wire.id, .operation = wire.operation, .status = wire.status};
 }

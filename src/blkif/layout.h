@@ -6,7 +6,9 @@
 #ifndef BLKIF_LAYOUT_H
 #define BLKIF_LAYOUT_H
 
-#include "blkif/protocol.h"
+#include <string.h>
+
+#include "blkif/wire.h"
 
 enum vbd_layout {
     VBD_LAYOUT_X86_64,
@@ -19,12 +21,51 @@ enum vbd_layout {
 };
 
 /* Bytes of one slot: the larger of request and response. */
-uint32_t vbd_layout_slot_bytes(enum vbd_layout layout);
-/* Copies a slot out of shared memory once; every byte is read once. */
-void vbd_layout_copy_request(enum vbd_layout layout, const void *slot, struct vbd_request *ret);
+static inline uint32_t vbd_layout_slot_bytes(enum vbd_layout layout)
+{
+    return layout == VBD_LAYOUT_X86_32 ? sizeof(struct vbd_wire_request_32)
+                                       : sizeof(struct vbd_wire_request_64);
+}
+
+/* What operations other than reads, writes, barriers and flushes have behind the sector; from the
+ * private copy, which is in ret->segments. */
+void vbd_layout_decode_other(uint8_t second, uint16_t third, struct vbd_request *ret);
+
+/* Copies a slot out of shared memory once; every byte is read once. The barrier makes the compiler
+ * forget the shared copy: what follows uses the private one. */
+static inline void vbd_layout_copy_request(enum vbd_layout layout, const void *slot,
+                                           struct vbd_request *ret)
+{
+    const char *rest = (const char *)slot + (layout == VBD_LAYOUT_X86_32
+                                                 ? offsetof(struct vbd_wire_request_32, id)
+                                                 : offsetof(struct vbd_wire_request_64, id));
+    struct vbd_wire_head head;
+
+    memcpy(&head, slot, sizeof head);
+    memcpy(&ret->id, rest, sizeof ret->id); /* from here on the layouts are the same */
+    memcpy(&ret->sector, rest + 8, sizeof ret->sector);
+    memcpy(ret->segments, rest + 16, sizeof ret->segments);
+    __asm__ volatile("" : : : "memory");
+    ret->operation = ret->effect = head.operation;
+    ret->segment_count = head.second;
+    ret->handle = head.third;
+    if (head.operation > VBD_OP_FLUSH)
+        vbd_layout_decode_other(head.second, head.third, ret);
+}
+
 /* Writes a response, padding included, so that no byte of this program leaks. */
-void vbd_layout_copy_response(enum vbd_layout layout, const struct vbd_response *response,
-                              void *slot);
+static inline void vbd_layout_copy_response(enum vbd_layout layout,
+                                            const struct vbd_response *response, void *slot)
+{
+    struct vbd_wire_response_64 wire = {
+        .id = response->id, .operation = response->operation, .status = response->status};
+
+    /* The 32-bit one is the same without the last word. */
+    if (layout == VBD_LAYOUT_X86_32)
+        memcpy(slot, &wire, sizeof(struct vbd_wire_response_32));
+    else
+        memcpy(slot, &wire, sizeof wire);
+}
 
 /* The front's side, in the native layout. Writes a request: the whole slot, so that no byte of this
  * program leaks. */

@@ -29,8 +29,14 @@ union vbd_wire_tail {
     } discard;
 };
 
-/* The second byte is the number of segments, a discard's flag or an indirect request's operation;
- * the two after it are the handle, or the number of indirect segments. */
+/* How each request begins. The second byte is the number of segments, a discard's flag or an
+ * indirect request's operation; the two after it are the handle, or the number of indirect
+ * segments. */
+struct vbd_wire_head {
+    uint8_t operation, second;
+    uint16_t third;
+};
+
 struct vbd_wire_request_64 {
     uint8_t operation, second;
     uint16_t third;
@@ -61,9 +67,18 @@ struct vbd_wire_response_32 {
     int16_t status;
 } __attribute__((packed, aligned(4)));
 
+_Static_assert(sizeof(struct vbd_wire_head) == 4, "blkif_request");
+_Static_assert(sizeof(union vbd_wire_tail) == VBD_SEGMENTS_DIRECT * sizeof(struct vbd_segment),
+               "a tail is copied into a request's segments");
 _Static_assert(sizeof(struct vbd_wire_request_64) == 112, "blkif_request, x86_64");
 _Static_assert(sizeof(struct vbd_wire_response_64) == 16, "blkif_response, x86_64");
 _Static_assert(sizeof(struct vbd_wire_request_32) == 108, "blkif_request, x86_32");
 _Static_assert(sizeof(struct vbd_wire_response_32) == 12, "blkif_response, x86_32");
+
+_Static_assert(offsetof(struct vbd_wire_request_64, tail) ==
+                       offsetof(struct vbd_wire_request_64, id) + 16 &&
+                   offsetof(struct vbd_wire_request_32, tail) ==
+                       offsetof(struct vbd_wire_request_32, id) + 16,
+               "from the id on, the layouts are the same");
 
 #endif

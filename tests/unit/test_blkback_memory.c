@@ -45,6 +45,40 @@ static void test_requests_wait_for_memory_in_ring_order(void **state)
     end_world(w);
 }
 
+/* A slot keeps its memory for the next request; one that is refused must not, since its answer may
+ * have to wait for a request that needs it. */
+static void test_a_refused_request_keeps_no_memory(void **state)
+{
+    struct world *w = new_world_of(HAND_X86_64, 1,
+                                   (struct vbd_queue_config){.disk = {.sectors = DISK_SECTORS},
+                                                             .in_flight_max = 32,
+                                                             .memory_pages = 16,
+                                                             .in_order = true});
+    struct hand_request large = whole_pages(w, 1, 3, 0, DATA_PAGE, 11);
+    struct hand_request refused = whole_pages(w, 1, 4, DISK_SECTORS, DATA_PAGE, 1);
+
+    (void)state;
+    for (uint64_t id = 1; id < 3; id++) { /* two slots have memory */
+        struct hand_request r = whole_pages(w, 1, id, id * 1000, DATA_PAGE, 1);
+
+        handfront_put(&w->front, &r);
+    }
+    handfront_push(&w->front);
+    pass(w);
+    complete_all(&w->disk);
+    pass(w);
+    assert_int_equal(expect_answer(w, 1), 0);
+    assert_int_equal(expect_answer(w, 2), 0);
+    handfront_put(&w->front, &large);
+    run(w, &refused);
+    assert_int_equal(w->disk.count, 1);
+    complete_all(&w->disk);
+    pass(w);
+    assert_int_equal(expect_answer(w, 3), 0);
+    assert_int_equal(expect_answer(w, 4), -1);
+    end_world(w);
+}
+
 static void write_page(struct world *w, uint64_t id, unsigned page)
 {
     struct hand_request r = whole_pages(w, 1, id, page * 8, page, 1);
@@ -182,6 +216,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_requests_wait_for_memory_in_ring_order),
+        cmocka_unit_test(test_a_refused_request_keeps_no_memory),
         cmocka_unit_test(test_grants_that_stay_are_mapped_once),
         cmocka_unit_test(test_the_grant_unused_longest_goes_at_the_limit),
         cmocka_unit_test(test_idle_grants_are_given_back),
