@@ -4,6 +4,7 @@
 #ifndef BLKBACK_ADMISSION_H
 #define BLKBACK_ADMISSION_H
 
+#include "blkback/dispatch.h"
 #include "blkback/ordering.h"
 
 /* What the slot keeps is free for others. A request that never gets so far as to need memory does
@@ -13,13 +14,13 @@ void vbd_give_run(struct vbd_queue *q, struct vbd_slot *slot);
  */
 bool vbd_charge_run(struct vbd_queue *q, struct vbd_slot *slot);
 
-static inline bool vbd_charge_memory(struct vbd_queue *q, struct vbd_slot *slot)
+VBD_INLINE bool vbd_charge_memory(struct vbd_queue *q, struct vbd_slot *slot)
 {
     return slot->bytes - slot->bytes_least < slot->bytes_range || vbd_charge_run(q, slot);
 }
 
 /* A slot for the next request, or NULL. */
-static inline struct vbd_slot *vbd_admit(struct vbd_queue *q)
+VBD_INLINE struct vbd_slot *vbd_admit(struct vbd_queue *q)
 {
     struct vbd_slot *slot = q->free;
 
@@ -28,9 +29,8 @@ static inline struct vbd_slot *vbd_admit(struct vbd_queue *q)
     q->free = slot->next;
     q->in_flight++;
     slot->status = VBD_STATUS_OKAY;
-    slot->judged = slot->fetched = slot->copy_failed = slot->alone = slot->compound = false;
+    slot->undescribed = slot->fetched = slot->copy_failed = slot->alone = false;
     slot->barrier = VBD_BARRIER_FLUSH_BEFORE;
-    slot->bytes = 0;
     slot->taken_at = q->now;
     if (q->config.in_order)
         vbd_list_append(&q->ring_order, &slot->ring_order);
@@ -38,7 +38,7 @@ static inline struct vbd_slot *vbd_admit(struct vbd_queue *q)
 }
 
 /* A request that has been judged goes on at once, or waits behind others for memory. */
-static inline void vbd_admit_judged(struct vbd_queue *q, struct vbd_slot *slot)
+VBD_INLINE void vbd_admit_judged(struct vbd_queue *q, struct vbd_slot *slot)
 {
     if (q->arrived.first != NULL || !vbd_charge_memory(q, slot)) {
         vbd_row_append(&q->arrived, slot);
@@ -48,7 +48,7 @@ static inline void vbd_admit_judged(struct vbd_queue *q, struct vbd_slot *slot)
         vbd_order_taken(q, slot);
         q->unfetched++;
     }
-    vbd_row_append(&q->taken, slot);
+    vbd_take_on(q, slot);
 }
 
 #endif

@@ -2,6 +2,7 @@
  * completion comes back here. */
 #include <errno.h>
 
+#include "blkback/dispatch.h"
 #include "blkback/ordering.h"
 
 /* --- completions --- */
@@ -36,6 +37,14 @@ static inline void finish(struct vbd_queue *q, struct vbd_slot *slot, int result
         finish_other(q, slot, result);
 }
 
+/* On the channel's thread: between passes, or from inside submit. */
+void vbd_dispatch_done(struct vbd_io *io, int result)
+{
+    struct vbd_slot *slot = VBD_CONTAINER(io, struct vbd_slot, io);
+
+    finish(slot->queue, slot, result);
+}
+
 /* The next step of a barrier; false when it was the last. */
 static bool goes_on(struct vbd_slot *slot, int result)
 {
@@ -45,8 +54,12 @@ static bool goes_on(struct vbd_slot *slot, int result)
     return true;
 }
 
-static void barrier_done(struct vbd_queue *q, struct vbd_slot *slot, int result)
+static void barrier_done(struct vbd_io *io, int result)
 {
+    struct vbd_slot *slot = VBD_CONTAINER(io, struct vbd_slot, io);
+    struct vbd_queue *q = slot->queue;
+
+    io->done = vbd_dispatch_done;
     if (goes_on(slot, result)) {
         q->dispatched--;
         vbd_row_prepend(&q->taken, slot);
@@ -71,10 +84,12 @@ static void take_apart(struct vbd_queue *q, struct vbd_slot *slot)
     vbd_row_prepend_all(&q->taken, &again);
 }
 
-static void merged_done(struct vbd_queue *q, struct vbd_slot *slot, int result)
+static void merged_done(struct vbd_io *io, int result)
 {
-    struct vbd_slot *next;
+    struct vbd_slot *slot = VBD_CONTAINER(io, struct vbd_slot, io), *next;
+    struct vbd_queue *q = slot->queue;
 
+    io->done = vbd_dispatch_done;
     if (result < 0) {
         take_apart(q, slot);
         return;
@@ -84,35 +99,11 @@ static void merged_done(struct vbd_queue *q, struct vbd_slot *slot, int result)
         finish(q, next, result);
 }
 
-static void compound_done(struct vbd_queue *q, struct vbd_slot *slot, int result)
-{
-    slot->compound = false;
-    if (slot == q->barrier)
-        barrier_done(q, slot, result);
-    else
-        merged_done(q, slot, result);
-}
-
-/* On the channel's thread: between passes, or from inside submit. */
-static void done(struct vbd_io *io, int result)
-{
-    struct vbd_slot *slot = VBD_CONTAINER(io, struct vbd_slot, io);
-
-    if (slot->compound)
-        compound_done(slot->queue, slot, result);
-    else
-        finish(slot->queue, slot, result);
-}
-
-/* --- submitting --- */
+/* --- the batch --- */
 
 static enum vbd_io_op io_op(const struct vbd_slot *slot)
 {
     switch (slot->request.effect) {
-    case VBD_OP_READ:
-        return VBD_IO_READ;
-    case VBD_OP_WRITE:
-        return VBD_IO_WRITE;
     case VBD_OP_WRITE_BARRIER:
         return slot->barrier == VBD_BARRIER_WRITE ? VBD_IO_WRITE : VBD_IO_FLUSH;
     case VBD_OP_DISCARD:
@@ -122,79 +113,86 @@ static enum vbd_io_op io_op(const struct vbd_slot *slot)
     }
 }
 
-static inline void prepare(struct vbd_slot *slot)
-{
-    struct vbd_io *io = &slot->io;
-
-    io->op = slot->request.effect == VBD_OP_READ ? VBD_IO_READ : VBD_IO_WRITE;
-    io->secure = false;
-    io->offset = slot->request.sector * VBD_SECTOR; /* judged where there is data: no overflow */
-    io->length = slot->bytes;
-    slot->memory[0] = (struct vbd_iovec){slot->buffer, slot->bytes};
-    io->memory = slot->memory;
-    io->memory_count = 1;
-    io->done = done;
-}
-
 /* Flushes, barriers and discards. */
 static void prepare_other(struct vbd_queue *q, struct vbd_slot *slot)
 {
-    prepare(slot);
-    slot->io.op = io_op(slot);
+    struct vbd_io *io = &slot->io;
+
+    io->op = io_op(slot);
     if (slot->request.effect == VBD_OP_DISCARD) {
-        slot->io.length = slot->request.discard.sectors * VBD_SECTOR;
-        slot->io.secure = slot->request.discard.secure;
+        io->length = slot->request.discard.sectors * VBD_SECTOR;
+        io->secure = slot->request.discard.secure;
     }
     if (slot->request.effect == VBD_OP_WRITE_BARRIER) {
+        io->done = barrier_done;
         q->barrier = slot;
-        slot->compound = true;
     }
 }
 
-static bool merges(struct vbd_queue *q, struct vbd_slot *first, struct vbd_slot *slot)
+static void add_taken(struct vbd_queue *q)
 {
-    if (!vbd_merge(first, slot))
-        return false;
-    vbd_bump(&q->counters.merges, 1);
-    return true;
-}
-
-/* Puts the slot into the batch of n, unless it goes with the last one there; returns how many it
- * holds then. */
-static inline uint32_t add(struct vbd_queue *q, uint32_t n, struct vbd_slot *slot)
-{
-    if (n > 0) {
-        struct vbd_io *last = q->batch[n - 1];
-
-        if (last->offset + last->length == slot->request.sector * VBD_SECTOR &&
-            merges(q, VBD_CONTAINER(last, struct vbd_slot, io), slot))
-            return n;
-    }
-    if (vbd_slot_plain(slot))
-        prepare(slot);
-    else
-        prepare_other(q, slot);
-    q->batch[n] = &slot->io;
-    return n + 1;
-}
-
-/* Whether anything went on. */
-static bool dispatch_batch(struct vbd_queue *q)
-{
-    uint32_t n = 0, before = q->dispatched;
     struct vbd_slot *slot;
 
     while ((slot = q->taken.first) != NULL && !vbd_order_stops(q, slot)) {
         vbd_row_cut(&q->taken, &q->taken.first);
         q->dispatched++;
-        if (vbd_order_holds(slot))
+        if (vbd_order_holds(slot)) {
             vbd_row_append(&q->flushes, slot);
-        else
-            n = add(q, n, slot);
+            continue;
+        }
+        vbd_prepare(slot);
+        if (!vbd_slot_plain(slot))
+            prepare_other(q, slot);
+        vbd_put_in_batch(q, slot);
     }
-    if (n > 0) {
-        vbd_bump(&q->counters.submits, 1);
-        q->storage->ops->submit(q->storage, q->batch, n);
+}
+
+static bool merges(struct vbd_queue *q, struct vbd_io *first, struct vbd_io *io)
+{
+    if (first->offset + first->length != io->offset ||
+        !vbd_merge(VBD_CONTAINER(first, struct vbd_slot, io),
+                   VBD_CONTAINER(io, struct vbd_slot, io)))
+        return false;
+    first->done = merged_done;
+    vbd_bump(&q->counters.merges, 1);
+    return true;
+}
+
+static void merge_neighbours(struct vbd_queue *q)
+{
+    uint32_t kept = 0;
+
+    for (uint32_t i = 0; i < q->batch_count; i++)
+        if (kept == 0 || !merges(q, q->batch[kept - 1], q->batch[i]))
+            q->batch[kept++] = q->batch[i];
+    q->batch_count = kept;
+}
+
+/* --- submitting --- */
+
+static void submit(struct vbd_queue *q)
+{
+    uint32_t count = q->batch_count;
+
+    q->batch_count = 0;
+    q->batch_end = UINT64_MAX; /* no offset */
+    q->neighbours = false;
+    vbd_bump(&q->counters.submits, 1);
+    q->storage->ops->submit(q->storage, q->batch, count);
+}
+
+/* Whether anything went on. */
+static bool dispatch_batch(struct vbd_queue *q)
+{
+    uint32_t before = q->dispatched;
+
+    q->dispatched += q->batch_count;
+    if (q->taken.first != NULL)
+        add_taken(q);
+    if (q->neighbours)
+        merge_neighbours(q);
+    if (q->batch_count > 0) {
+        submit(q);
         return true;
     }
     return q->dispatched != before;
@@ -203,6 +201,6 @@ static bool dispatch_batch(struct vbd_queue *q)
 /* Again where a storage that completes at once made more ready. */
 void vbd_dispatch(struct vbd_queue *q)
 {
-    while (q->taken.first != NULL && dispatch_batch(q))
+    while ((q->batch_count > 0 || q->taken.first != NULL) && dispatch_batch(q))
         ;
 }

@@ -23,6 +23,17 @@ static void copy_pieces(struct vbd_queue *q, enum vbd_copy_direction direction)
     q->piece_count = 0;
 }
 
+VBD_INLINE void add_piece(struct vbd_queue *q, enum vbd_copy_direction direction,
+                          struct vbd_slot *owner, struct vbd_grant_copy piece)
+{
+    if (q->piece_count == VBD_PIECES)
+        copy_pieces(q, direction);
+    q->owners[q->piece_count] = owner;
+    q->pieces[q->piece_count++] = piece;
+}
+
+/* --- through mappings --- */
+
 static bool copy_through_mapping(struct vbd_queue *q, enum vbd_copy_direction direction,
                                  const struct vbd_grant_copy *piece)
 {
@@ -40,29 +51,49 @@ static bool copy_through_mapping(struct vbd_queue *q, enum vbd_copy_direction di
 static void copy_piece(struct vbd_queue *q, enum vbd_copy_direction direction,
                        struct vbd_slot *owner, struct vbd_grant_copy piece)
 {
-    if (q->config.persistent_max > 0 && copy_through_mapping(q, direction, &piece))
-        return;
-    q->owners[q->piece_count] = owner;
-    q->pieces[q->piece_count++] = piece;
-    if (q->piece_count == VBD_PIECES)
-        copy_pieces(q, direction);
+    if (q->config.persistent_max == 0 || !copy_through_mapping(q, direction, &piece))
+        add_piece(q, direction, owner, piece);
 }
 
-/* A slot's data, packed tightly in its buffer. */
-static void copy_data(struct vbd_queue *q, enum vbd_copy_direction direction, struct vbd_slot *slot)
+/* --- a slot's data, packed tightly in its buffer --- */
+
+VBD_INLINE struct vbd_grant_copy piece_of(const struct vbd_segment *segment, char *local)
+{
+    return (struct vbd_grant_copy){
+        .local = local,
+        .grant = segment->grant,
+        .offset = (uint16_t)(segment->first * VBD_SECTOR),
+        .len = (uint16_t)((segment->last - segment->first + 1) * VBD_SECTOR)};
+}
+
+static void copy_data_mapped(struct vbd_queue *q, enum vbd_copy_direction direction,
+                             struct vbd_slot *slot)
 {
     char *at = slot->buffer;
 
     for (uint32_t i = 0; i < slot->request.segment_count; i++) {
-        const struct vbd_segment *s = &slot->segments[i];
-        uint16_t len = (uint16_t)((s->last - s->first + 1) * VBD_SECTOR);
+        struct vbd_grant_copy piece = piece_of(&slot->segments[i], at);
 
-        copy_piece(q, direction, slot,
-                   (struct vbd_grant_copy){.local = at,
-                                           .grant = s->grant,
-                                           .offset = (uint16_t)(s->first * VBD_SECTOR),
-                                           .len = len});
-        at += len;
+        copy_piece(q, direction, slot, piece);
+        at += piece.len;
+    }
+}
+
+VBD_INLINE void copy_data(struct vbd_queue *q, enum vbd_copy_direction direction,
+                          struct vbd_slot *slot)
+{
+    const struct vbd_segment *s = slot->segments, *end = s + slot->request.segment_count;
+    char *at = slot->buffer;
+
+    if (q->config.persistent_max > 0) {
+        copy_data_mapped(q, direction, slot);
+        return;
+    }
+    for (; s < end; s++) {
+        struct vbd_grant_copy piece = piece_of(s, at);
+
+        add_piece(q, direction, slot, piece);
+        at += piece.len;
     }
 }
 
@@ -112,10 +143,10 @@ static void judge_described(struct vbd_queue *q)
     while ((slot = vbd_row_pop(&arrived)) != NULL)
         if (slot->copy_failed)
             grant_error(q, slot);
-        else if (slot->judged)
-            vbd_admit_judged(q, slot);
-        else
+        else if (slot->undescribed)
             vbd_judge_segments(q, slot);
+        else
+            vbd_admit_judged(q, slot);
 }
 
 void vbd_fetch_descriptors(struct vbd_queue *q)
@@ -123,7 +154,7 @@ void vbd_fetch_descriptors(struct vbd_queue *q)
     if (q->undescribed == 0)
         return;
     for (struct vbd_slot *slot = q->arrived.first; slot != NULL; slot = slot->next)
-        if (!slot->judged)
+        if (slot->undescribed)
             copy_descriptors(q, slot);
     copy_pieces(q, VBD_COPY_FROM_GUEST);
     q->undescribed = 0;
@@ -138,30 +169,50 @@ static bool must_fetch(const struct vbd_slot *slot)
     return vbd_slot_writes(slot) && !slot->fetched && slot->bytes > 0;
 }
 
+static void fetch(struct vbd_queue *q, struct vbd_slot *slot)
+{
+    if (!must_fetch(slot))
+        return;
+    copy_data(q, VBD_COPY_FROM_GUEST, slot);
+    slot->fetched = true;
+}
+
+static void drop(struct vbd_queue *q, struct vbd_slot *slot)
+{
+    vbd_order_write_finished(q, slot);
+    grant_error(q, slot);
+}
+
 static void drop_unfetched(struct vbd_queue *q)
 {
     struct vbd_slot **at = &q->taken.first, *slot;
+    uint32_t kept = 0;
 
-    while ((slot = *at) != NULL) {
-        if (!slot->copy_failed) {
-            at = &slot->next;
-            continue;
-        }
-        vbd_row_cut(&q->taken, at);
-        vbd_order_write_finished(q, slot);
-        grant_error(q, slot);
+    for (uint32_t i = 0; i < q->batch_count; i++) {
+        slot = VBD_CONTAINER(q->batch[i], struct vbd_slot, io);
+        if (slot->copy_failed)
+            drop(q, slot);
+        else
+            q->batch[kept++] = q->batch[i];
     }
+    q->batch_count = kept;
+    while ((slot = *at) != NULL)
+        if (slot->copy_failed) {
+            vbd_row_cut(&q->taken, at);
+            drop(q, slot);
+        } else {
+            at = &slot->next;
+        }
 }
 
 void vbd_fetch_written(struct vbd_queue *q)
 {
     if (q->unfetched == 0)
         return;
+    for (uint32_t i = 0; i < q->batch_count; i++)
+        fetch(q, VBD_CONTAINER(q->batch[i], struct vbd_slot, io));
     for (struct vbd_slot *slot = q->taken.first; slot != NULL; slot = slot->next)
-        if (must_fetch(slot)) {
-            copy_data(q, VBD_COPY_FROM_GUEST, slot);
-            slot->fetched = true;
-        }
+        fetch(q, slot);
     copy_pieces(q, VBD_COPY_FROM_GUEST);
     q->unfetched = 0;
     if (copies_failed(q))

@@ -32,16 +32,15 @@ static void refuse(struct vbd_queue *q, struct vbd_slot *slot, enum vbd_verdict 
 
 /* --- judging --- */
 
-static inline void accept(struct vbd_queue *q, struct vbd_slot *slot)
+VBD_INLINE void accept(struct vbd_queue *q, struct vbd_slot *slot)
 {
-    slot->judged = true;
     q->tally.effects[slot->request.effect]++; /* judged: one that is known */
     q->tally.segments += slot->request.segment_count;
     vbd_admit_judged(q, slot);
 }
 
 /* Whether it was accepted. */
-static inline bool judge_segments(struct vbd_queue *q, struct vbd_slot *slot)
+VBD_INLINE bool judge_segments(struct vbd_queue *q, struct vbd_slot *slot)
 {
     enum vbd_verdict verdict =
         vbd_validate_segments(&slot->request, slot->segments, &q->config.disk, &slot->bytes);
@@ -56,6 +55,7 @@ static inline bool judge_segments(struct vbd_queue *q, struct vbd_slot *slot)
 
 void vbd_judge_segments(struct vbd_queue *q, struct vbd_slot *slot)
 {
+    slot->undescribed = false;
     if (judge_segments(q, slot))
         q->tally.indirect++;
 }
@@ -63,30 +63,34 @@ void vbd_judge_segments(struct vbd_queue *q, struct vbd_slot *slot)
 static void await_descriptors(struct vbd_queue *q, struct vbd_slot *slot)
 {
     slot->segments = slot->indirect; /* fetched and judged next */
+    slot->undescribed = true;
     q->undescribed++;
     vbd_row_append(&q->arrived, slot);
 }
 
-static inline bool has_data(const struct vbd_slot *slot)
+/* Not a direct read or write, and judged but for segments. */
+static void judge_other(struct vbd_queue *q, struct vbd_slot *slot)
 {
-    return slot->request.effect != VBD_OP_FLUSH && slot->request.effect != VBD_OP_DISCARD;
-}
-
-static inline void judge(struct vbd_queue *q, struct vbd_slot *slot)
-{
-    enum vbd_verdict verdict = vbd_validate(&slot->request, &q->config.disk);
-
-    if (verdict != VBD_REQUEST_OK) {
-        refuse(q, slot, verdict);
-        return;
-    }
-    slot->segments = slot->request.segments;
+    slot->bytes = 0;
     if (slot->request.operation == VBD_OP_INDIRECT)
         await_descriptors(q, slot);
-    else if (has_data(slot))
+    else if (slot->request.operation == VBD_OP_WRITE_BARRIER)
         (void)judge_segments(q, slot);
     else
         accept(q, slot);
+}
+
+VBD_INLINE void judge(struct vbd_queue *q, struct vbd_slot *slot)
+{
+    enum vbd_verdict verdict = vbd_validate(&slot->request, &q->config.disk);
+
+    slot->segments = slot->request.segments;
+    if (verdict != VBD_REQUEST_OK)
+        refuse(q, slot, verdict);
+    else if (slot->request.operation <= VBD_OP_WRITE)
+        (void)judge_segments(q, slot);
+    else
+        judge_other(q, slot);
 }
 
 /* --- taking --- */

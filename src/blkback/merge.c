@@ -19,7 +19,6 @@ bool vbd_merge(struct vbd_slot *first, struct vbd_slot *slot)
         return false;
     first->memory[io->memory_count++] = (struct vbd_iovec){slot->buffer, slot->bytes};
     io->length += slot->bytes;
-    first->compound = true;
     vbd_row_append(&first->merged, slot);
     return true;
 }

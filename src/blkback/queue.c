@@ -18,6 +18,7 @@ static void init_rows(struct vbd_queue *q)
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         vbd_row_init(all[i]);
     vbd_list_init(&q->ring_order);
+    q->batch_end = UINT64_MAX; /* no offset */
 }
 
 /* The limit of memory, made a power of two that holds the largest request. */
@@ -56,6 +57,8 @@ static void init_slots(struct vbd_queue *q)
         struct vbd_slot *slot = &q->slots[i];
 
         slot->queue = q;
+        slot->io.memory = slot->memory;
+        slot->io.done = vbd_dispatch_done;
         if (q->indirect != NULL)
             slot->indirect = q->indirect + (size_t)i * q->config.disk.segments_indirect;
         vbd_row_init(&slot->merged);

@@ -2,16 +2,15 @@
  *
  * A request's way through it:
  *
- *   intake        ring -> slot: copied once, judged     refused: -> `answered`
- *   guest_memory  an indirect request's descriptors are fetched, copied once, and judged by intake
+ *   intake        ring -> slot: copied once, judged -> or, refused, `answered`
+ *   guest_memory  an indirect request's descriptors are fetched, copied once, judged by intake
  *   admission     a slot is charged before a request is taken, its memory before it goes on
- *                                                       -> `taken`, or `arrived` until there is
- * some guest_memory  written data is fetched, in batched copies dispatch      in ring order to the
- * storage; `ordering` holds flushes and barriers back (storage)     its completion -> `completed` a
- * read, `answered` the rest guest_memory  read data is delivered, in batched copies
- *                                                       -> `answered`
- *   respond       responses, one publish and at most one notify a pass
- *                                                       -> `free`
+ *                 -> the batch; `taken` when others come first; `arrived` without memory
+ *   guest_memory  written data is fetched, in batched copies
+ *   dispatch      in ring order to the storage; `ordering` holds flushes and barriers back
+ *   (storage)     its completion -> `completed` a read, `answered` all others
+ *   guest_memory  read data is delivered, in batched copies -> `answered`
+ *   respond       responses, one publish and at most one notify a pass -> `free`
  *
  * The figure that counts is instructions a request (bench/engine.c), so what every request passes
  * is inline here and in the other headers, and what is rare is a call.
@@ -62,9 +61,13 @@ struct vbd_queue {
     void *memory;                 /* what was allocated */
     char *pages;                  /* its first whole page; slots' runs are here */
     struct vbd_buddy runs;        /* which pages are free */
-    struct vbd_io **batch;        /* room for all slots */
     uint32_t slot_count;
     uint32_t in_flight; /* slots charged */
+
+    struct vbd_io **batch; /* what goes to the storage in this pass; room for all slots */
+    uint32_t batch_count;
+    bool neighbours;    /* in the batch, perhaps */
+    uint64_t batch_end; /* where the last of it ends, on the disk */
 
     struct vbd_grant_copy pieces[VBD_PIECES];
     struct vbd_slot *owners[VBD_PIECES]; /* of the pieces */
@@ -73,7 +76,7 @@ struct vbd_queue {
 
     struct vbd_slot *free;      /* the ones given back last come first */
     struct vbd_row arrived;     /* in ring order; descriptors or memory are missing */
-    struct vbd_row taken;       /* judged, in ring order, not yet submitted */
+    struct vbd_row taken;       /* judged, in ring order, not yet in the batch */
     struct vbd_row flushes;     /* held back by `ordering` */
     struct vbd_row completed;   /* reads whose data has to be delivered */
     struct vbd_row answered;    /* status known, response to be written */
@@ -113,7 +116,9 @@ void vbd_count_taken(struct vbd_queue *q);
 void vbd_admit_data(struct vbd_queue *q);
 void vbd_fetch_written(struct vbd_queue *q);
 void vbd_dispatch(struct vbd_queue *q);
-/* Whether the slot goes to the storage with `first`, which is on its way there. */
+/* Completes a request's operation. */
+void vbd_dispatch_done(struct vbd_io *io, int result);
+/* Whether the slot goes to the storage with `first`, behind which it is on the disk. */
 bool vbd_merge(struct vbd_slot *first, struct vbd_slot *slot);
 void vbd_deliver_read(struct vbd_queue *q);
 void vbd_respond(struct vbd_queue *q);

@@ -31,16 +31,15 @@ struct vbd_slot {
      */
     uint32_t bytes_least, bytes_range;
     /* Cleared when the slot is taken into use. */
-    int16_t status;    /* enum vbd_status, for the response */
-    bool judged;       /* all of it, segments too */
-    bool fetched;      /* the data of a write is here */
-    bool copy_failed;  /* a piece of its data or descriptors could not be copied */
-    bool alone;        /* never merged: it was, and that failed */
-    bool compound;     /* its io is not this one request: others go with it, or it is a barrier */
-    uint8_t barrier;   /* enum vbd_barrier, the step under way */
-    uint64_t taken_at; /* nanoseconds */
-    const struct vbd_segment *segments;     /* those of the request, wherever they are */
-    struct vbd_request request;             /* the private copy */
+    int16_t status;                     /* enum vbd_status, for the response */
+    bool undescribed;                   /* the segments of an indirect request are not here yet */
+    bool fetched;                       /* the data of a write is here */
+    bool copy_failed;                   /* a piece of its data or descriptors could not be copied */
+    bool alone;                         /* never merged: it was, and that failed */
+    uint16_t barrier;                   /* enum vbd_barrier, the step under way */
+    uint64_t taken_at;                  /* nanoseconds */
+    const struct vbd_segment *segments; /* those of the request, wherever they are */
+    struct vbd_request request;         /* the private copy */
     struct vbd_iovec memory[VBD_MERGE_MAX]; /* io's: this slot's buffer, then those of `merged` */
     struct vbd_row merged;                  /* slots that go with this one */
     struct vbd_segment *indirect;           /* room for an indirect request's segments */

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/inline.h"
 #include "blkif/protocol.h"
 
 /* What was offered to the front. `sectors` may be changed by another thread: a resize. */
@@ -28,16 +29,13 @@ enum vbd_verdict {
     VBD_REQUEST_READ_ONLY
 };
 
-/* Of a length that is no more than 32 bits of sectors, or a discard's of 64. A barrier without data
- * has no place, whatever its sector says. */
+/* Of a length that is not 0. */
 static inline enum vbd_verdict vbd_check_place(const struct vbd_request *request, uint64_t sectors,
                                                const struct vbd_disk_limits *disk)
 {
-    uint64_t end, size = __atomic_load_n(&disk->sectors, __ATOMIC_RELAXED);
+    uint64_t size = __atomic_load_n(&disk->sectors, __ATOMIC_RELAXED);
 
-    if (sectors == 0)
-        return VBD_REQUEST_OK;
-    if (__builtin_add_overflow(request->sector, sectors, &end) || end > size)
+    if (sectors > size || request->sector > size - sectors)
         return VBD_REQUEST_PAST_END;
     return ((request->sector | sectors) & (disk->block_sectors - 1)) != 0 ? VBD_REQUEST_MISALIGNED
                                                                           : VBD_REQUEST_OK;
@@ -49,12 +47,12 @@ static inline enum vbd_verdict vbd_check_data(const struct vbd_request *request,
 {
     if (request->effect != VBD_OP_READ && disk->read_only)
         return VBD_REQUEST_READ_ONLY;
-    if (request->segment_count > segments_max)
-        return VBD_REQUEST_SEGMENT_COUNT;
+    if (request->segment_count - 1u < segments_max)
+        return VBD_REQUEST_OK;
     /* A barrier may come without data: it orders what is around it. */
-    if (request->segment_count == 0 && request->operation != VBD_OP_WRITE_BARRIER)
-        return VBD_REQUEST_SEGMENT_COUNT;
-    return VBD_REQUEST_OK;
+    return request->segment_count == 0 && request->operation == VBD_OP_WRITE_BARRIER
+               ? VBD_REQUEST_OK
+               : VBD_REQUEST_SEGMENT_COUNT;
 }
 
 /* vbd_validate for all but direct reads and writes. */
@@ -63,8 +61,8 @@ enum vbd_verdict vbd_validate_other(const struct vbd_request *request,
 
 /* Judges what can be told without segments: the operation, the number of segments, and all of a
  * flush or discard. */
-static inline enum vbd_verdict vbd_validate(const struct vbd_request *request,
-                                            const struct vbd_disk_limits *disk)
+VBD_INLINE enum vbd_verdict vbd_validate(const struct vbd_request *request,
+                                         const struct vbd_disk_limits *disk)
 {
     return request->operation <= VBD_OP_WRITE ? vbd_check_data(request, disk, VBD_SEGMENTS_DIRECT)
                                               : vbd_validate_other(request, disk);
@@ -72,10 +70,10 @@ static inline enum vbd_verdict vbd_validate(const struct vbd_request *request,
 
 /* Judges the segments of a request that has passed vbd_validate: request->segment_count of them,
  * copied. On VBD_REQUEST_OK *ret_bytes is the length of the data. */
-static inline enum vbd_verdict vbd_validate_segments(const struct vbd_request *request,
-                                                     const struct vbd_segment *segments,
-                                                     const struct vbd_disk_limits *disk,
-                                                     uint32_t *ret_bytes)
+VBD_INLINE enum vbd_verdict vbd_validate_segments(const struct vbd_request *request,
+                                                  const struct vbd_segment *segments,
+                                                  const struct vbd_disk_limits *disk,
+                                                  uint32_t *ret_bytes)
 {
     uint32_t sectors = 0; /* at most 4096 segments of 8: no overflow */
     enum vbd_verdict v;
@@ -86,6 +84,10 @@ static inline enum vbd_verdict vbd_validate_segments(const struct vbd_request *r
         if (s->first > s->last || s->last >= VBD_SECTORS_PER_PAGE)
             return VBD_REQUEST_SEGMENT_RANGE;
         sectors += (uint32_t)(s->last - s->first) + 1;
+    }
+    if (sectors == 0) { /* a barrier without data has no place, whatever its sector says */
+        *ret_bytes = 0;
+        return VBD_REQUEST_OK;
     }
     v = vbd_check_place(request, sectors, disk);
     if (v == VBD_REQUEST_OK)

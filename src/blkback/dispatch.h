@@ -1,0 +1,42 @@
+/* dispatch.h - what goes to the storage next: a read or write joins the batch as soon as it has its
+ * memory, unless it has to wait for others. */
+#ifndef BLKBACK_DISPATCH_H
+#define BLKBACK_DISPATCH_H
+
+#include "base/inline.h"
+#include "blkback/queue.h"
+
+/* As a read or write; io.memory and io.done stay what they are. */
+VBD_INLINE void vbd_prepare(struct vbd_slot *slot)
+{
+    struct vbd_io *io = &slot->io;
+
+    io->op = slot->request.effect == VBD_OP_READ ? VBD_IO_READ : VBD_IO_WRITE;
+    io->secure = false;
+    io->offset = slot->request.sector * VBD_SECTOR; /* judged where there is data: no overflow */
+    io->length = slot->bytes;
+    slot->memory[0] = (struct vbd_iovec){slot->buffer, slot->bytes};
+    io->memory_count = 1;
+}
+
+VBD_INLINE void vbd_put_in_batch(struct vbd_queue *q, struct vbd_slot *slot)
+{
+    if (slot->io.offset == q->batch_end)
+        q->neighbours = true;
+    q->batch_end = slot->io.offset + slot->io.length;
+    q->batch[q->batch_count++] = &slot->io;
+}
+
+/* A request that has its memory; what is not a read or write, and all behind it, is put into the
+ * batch by a pass. */
+VBD_INLINE void vbd_take_on(struct vbd_queue *q, struct vbd_slot *slot)
+{
+    if (vbd_slot_plain(slot) && q->taken.first == NULL && q->barrier == NULL) {
+        vbd_prepare(slot);
+        vbd_put_in_batch(q, slot);
+    } else {
+        vbd_row_append(&q->taken, slot);
+    }
+}
+
+#endif
