@@ -10,26 +10,33 @@
 static void copy_pieces(struct vbd_queue *q, enum vbd_copy_direction direction)
 {
     const struct vbd_hypervisor *h = q->config.hypervisor;
+    const uint32_t count = q->piece_count;
     bool done;
 
-    if (q->piece_count == 0)
+    if (count == 0)
         return;
     vbd_bump(&q->counters.copies, 1);
     vbd_bump(&q->counters.system_calls, 1);
-    done = h->copy(h->ctx, q->config.domid, direction, q->pieces, q->piece_count) == 0;
-    for (uint32_t i = 0; i < q->piece_count; i++)
+    done = h->copy(h->ctx, q->config.domid, direction, q->pieces, count) == 0;
+    for (uint32_t i = 0; i < count; i++)
         if (!done || q->pieces[i].status != 0)
             q->copies_failed = q->owners[i]->copy_failed = true;
     q->piece_count = 0;
 }
 
-VBD_INLINE void add_piece(struct vbd_queue *q, enum vbd_copy_direction direction,
-                          struct vbd_slot *owner, struct vbd_grant_copy piece)
+/* Room for one more piece. */
+VBD_INLINE struct vbd_grant_copy *add_piece(struct vbd_queue *q, enum vbd_copy_direction direction,
+                                            struct vbd_slot *owner)
 {
-    if (q->piece_count == VBD_PIECES)
+    uint32_t at = q->piece_count;
+
+    if (at == VBD_PIECES) {
         copy_pieces(q, direction);
-    q->owners[q->piece_count] = owner;
-    q->pieces[q->piece_count++] = piece;
+        at = 0;
+    }
+    q->owners[at] = owner;
+    q->piece_count = at + 1;
+    return &q->pieces[at];
 }
 
 /* --- through mappings --- */
@@ -52,18 +59,23 @@ static void copy_piece(struct vbd_queue *q, enum vbd_copy_direction direction,
                        struct vbd_slot *owner, struct vbd_grant_copy piece)
 {
     if (q->config.persistent_max == 0 || !copy_through_mapping(q, direction, &piece))
-        add_piece(q, direction, owner, piece);
+        *add_piece(q, direction, owner) = piece;
 }
 
 /* --- a slot's data, packed tightly in its buffer --- */
 
-VBD_INLINE struct vbd_grant_copy piece_of(const struct vbd_segment *segment, char *local)
+/* A segment's piece; returns its length. */
+VBD_INLINE uint32_t describe(const struct vbd_segment *segment, char *local,
+                             struct vbd_grant_copy *ret)
 {
-    return (struct vbd_grant_copy){
-        .local = local,
-        .grant = segment->grant,
-        .offset = (uint16_t)(segment->first * VBD_SECTOR),
-        .len = (uint16_t)((segment->last - segment->first + 1) * VBD_SECTOR)};
+    uint32_t first = segment->first, len = (segment->last - first + 1) * VBD_SECTOR;
+
+    ret->grant = segment->grant;
+    ret->local = local;
+    ret->offset = (uint16_t)(first * VBD_SECTOR);
+    ret->len = (uint16_t)len;
+    ret->status = 0;
+    return len;
 }
 
 static void copy_data_mapped(struct vbd_queue *q, enum vbd_copy_direction direction,
@@ -72,10 +84,11 @@ static void copy_data_mapped(struct vbd_queue *q, enum vbd_copy_direction direct
     char *at = slot->buffer;
 
     for (uint32_t i = 0; i < slot->request.segment_count; i++) {
-        struct vbd_grant_copy piece = piece_of(&slot->segments[i], at);
+        struct vbd_grant_copy piece;
+        uint32_t len = describe(&slot->segments[i], at, &piece);
 
         copy_piece(q, direction, slot, piece);
-        at += piece.len;
+        at += len;
     }
 }
 
@@ -89,12 +102,8 @@ VBD_INLINE void copy_data(struct vbd_queue *q, enum vbd_copy_direction direction
         copy_data_mapped(q, direction, slot);
         return;
     }
-    for (; s < end; s++) {
-        struct vbd_grant_copy piece = piece_of(s, at);
-
-        add_piece(q, direction, slot, piece);
-        at += piece.len;
-    }
+    for (; s < end; s++)
+        at += describe(s, at, add_piece(q, direction, slot));
 }
 
 static void grant_error(struct vbd_queue *q, struct vbd_slot *slot)

@@ -57,14 +57,22 @@ static inline void vbd_layout_copy_request(enum vbd_layout layout, const void *s
 static inline void vbd_layout_copy_response(enum vbd_layout layout,
                                             const struct vbd_response *response, void *slot)
 {
-    struct vbd_wire_response_64 wire = {
-        .id = response->id, .operation = response->operation, .status = response->status};
+    if (layout == VBD_LAYOUT_X86_32) {
+        struct vbd_wire_response_32 *wire = slot;
 
-    /* The 32-bit one is the same without the last word. */
-    if (layout == VBD_LAYOUT_X86_32)
-        memcpy(slot, &wire, sizeof(struct vbd_wire_response_32));
-    else
-        memcpy(slot, &wire, sizeof wire);
+        wire->id = response->id;
+        wire->operation = response->operation;
+        wire->pad = 0;
+        wire->status = response->status;
+    } else {
+        struct vbd_wire_response_64 *wire = slot;
+
+        wire->id = response->id;
+        wire->operation = response->operation;
+        wire->pad = 0;
+        wire->status = response->status;
+        wire->tail = 0;
+    }
 }
 
 /* The front's side, in the native layout. Writes a request: the whole slot, so that no byte of this
