@@ -27,7 +27,6 @@ VBD_INLINE struct vbd_slot *vbd_admit(struct vbd_queue *q)
     if (slot == NULL)
         return NULL;
     q->free = slot->next;
-    q->in_flight++;
     slot->status = VBD_STATUS_OKAY;
     slot->undescribed = slot->fetched = slot->copy_failed = slot->alone = false;
     slot->barrier = VBD_BARRIER_FLUSH_BEFORE;

@@ -6,12 +6,15 @@
 #include "base/inline.h"
 #include "blkback/queue.h"
 
+_Static_assert((int)VBD_IO_READ == (int)VBD_OP_READ && (int)VBD_IO_WRITE == (int)VBD_OP_WRITE,
+               "the same numbers");
+
 /* As a read or write; io.memory and io.done stay what they are. */
 VBD_INLINE void vbd_prepare(struct vbd_slot *slot)
 {
     struct vbd_io *io = &slot->io;
 
-    io->op = slot->request.effect == VBD_OP_READ ? VBD_IO_READ : VBD_IO_WRITE;
+    io->op = (enum vbd_io_op)slot->request.effect;
     io->secure = false;
     io->offset = slot->request.sector * VBD_SECTOR; /* judged where there is data: no overflow */
     io->length = slot->bytes;

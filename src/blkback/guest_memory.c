@@ -7,6 +7,12 @@
 
 /* --- pieces of a batch --- */
 
+static void piece_failed(struct vbd_queue *q, uint32_t piece)
+{
+    q->owners[piece]->copy_failed = true;
+    q->copies_failed = true;
+}
+
 static void copy_pieces(struct vbd_queue *q, enum vbd_copy_direction direction)
 {
     const struct vbd_hypervisor *h = q->config.hypervisor;
@@ -15,13 +21,15 @@ static void copy_pieces(struct vbd_queue *q, enum vbd_copy_direction direction)
 
     if (count == 0)
         return;
+    q->piece_count = 0;
     vbd_bump(&q->counters.copies, 1);
     vbd_bump(&q->counters.system_calls, 1);
     done = h->copy(h->ctx, q->config.domid, direction, q->pieces, count) == 0;
-    for (uint32_t i = 0; i < count; i++)
-        if (!done || q->pieces[i].status != 0)
-            q->copies_failed = q->owners[i]->copy_failed = true;
-    q->piece_count = 0;
+    for (uint32_t i = 0; done && i < count; i++)
+        if (q->pieces[i].status != 0)
+            piece_failed(q, i);
+    for (uint32_t i = 0; !done && i < count; i++)
+        piece_failed(q, i);
 }
 
 /* Room for one more piece. */

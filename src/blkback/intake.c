@@ -95,22 +95,28 @@ VBD_INLINE void judge(struct vbd_queue *q, struct vbd_slot *slot)
 
 /* --- taking --- */
 
+static void take(struct vbd_queue *q, uint32_t waiting)
+{
+    uint32_t before = q->ring.req_cons;
+    struct vbd_slot *slot;
+
+    for (; waiting > 0 && (slot = vbd_admit(q)) != NULL; waiting--) {
+        vbd_ring_take(&q->ring, &slot->request);
+        judge(q, slot);
+    }
+    q->in_flight += q->ring.req_cons - before;
+    if (waiting > 0)
+        vbd_bump(&q->counters.full, 1);
+}
+
 void vbd_intake(struct vbd_queue *q)
 {
     uint32_t waiting = q->stopping || q->broken ? 0 : vbd_ring_waiting(&q->ring, &q->broken);
 
-    if (waiting > 0)
-        vbd_bump(&q->counters.passes, 1);
-    for (; waiting > 0; waiting--) {
-        struct vbd_slot *slot = vbd_admit(q);
-
-        if (slot == NULL) {
-            vbd_bump(&q->counters.full, 1);
-            return;
-        }
-        vbd_ring_take(&q->ring, &slot->request);
-        judge(q, slot);
-    }
+    if (waiting == 0)
+        return;
+    vbd_bump(&q->counters.passes, 1);
+    take(q, waiting);
 }
 
 static void count(uint64_t *counter, uint32_t by)

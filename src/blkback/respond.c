@@ -4,14 +4,13 @@
 #include "blkback/queue.h"
 
 /* Answers of requests that were taken in the same pass and do the same. */
-static void measure(struct vbd_queue *q, const struct vbd_slot *slot, uint32_t count)
+static void measure(struct vbd_queue *q, uint64_t taken_at, uint8_t effect, uint32_t count)
 {
-    uint64_t ns = q->now - slot->taken_at;
-    uint64_t *ranges = slot->request.effect == VBD_OP_READ    ? q->latency.reads
-                       : slot->request.effect == VBD_OP_WRITE ? q->latency.writes
-                                                              : q->latency.others;
+    uint64_t *ranges = effect == VBD_OP_READ    ? q->latency.reads
+                       : effect == VBD_OP_WRITE ? q->latency.writes
+                                                : q->latency.others;
 
-    vbd_bump(&ranges[vbd_histogram_range(ns)], count);
+    vbd_bump(&ranges[vbd_histogram_range(q->now - taken_at)], count);
 }
 
 /* An indirect request is answered with what it did: Linux' blkfront takes anything else for a fault
@@ -22,24 +21,25 @@ static inline void answer(struct vbd_queue *q, const struct vbd_slot *slot)
         .id = slot->request.id, .operation = slot->request.effect, .status = slot->status};
 
     vbd_ring_answer(&q->ring, &response);
-    q->in_flight--;
 }
 
 static void answer_all(struct vbd_queue *q)
 {
-    const struct vbd_slot *alike = q->answered.first, *slot;
-    uint32_t count = 0;
+    uint64_t taken_at = q->answered.first->taken_at;
+    uint8_t effect = q->answered.first->request.effect;
+    uint32_t before = q->ring.rsp_prod, measured = before;
 
-    for (slot = alike; slot != NULL; slot = slot->next) {
-        answer(q, slot);
-        if (slot->taken_at != alike->taken_at || slot->request.effect != alike->request.effect) {
-            measure(q, alike, count);
-            alike = slot;
-            count = 0;
+    for (const struct vbd_slot *slot = q->answered.first; slot != NULL; slot = slot->next) {
+        if (slot->taken_at != taken_at || slot->request.effect != effect) {
+            measure(q, taken_at, effect, q->ring.rsp_prod - measured);
+            measured = q->ring.rsp_prod;
+            taken_at = slot->taken_at;
+            effect = slot->request.effect;
         }
-        count++;
+        answer(q, slot);
     }
-    measure(q, alike, count);
+    measure(q, taken_at, effect, q->ring.rsp_prod - measured);
+    q->in_flight -= q->ring.rsp_prod - before;
 }
 
 /* Their slots are free again. */

@@ -44,8 +44,7 @@ struct vbd_request {
     uint8_t operation; /* as sent */
     uint8_t effect;    /* the operation to carry out, and echoed: of an indirect one the inner */
     uint16_t segment_count; /* direct or indirect */
-    uint16_t handle;
-    uint64_t id; /* the front's own, echoed */
+    uint64_t id;            /* the front's own, echoed */
     uint64_t sector;
     union {
         struct vbd_segment segments[VBD_SEGMENTS_DIRECT]; /* unless indirect or discard */
@@ -55,6 +54,7 @@ struct vbd_request {
             bool secure;
         } discard;
     };
+    uint16_t handle;
 };
 
 struct vbd_response {
