@@ -110,8 +110,9 @@ VBD_INLINE void copy_data(struct vbd_queue *q, enum vbd_copy_direction direction
         copy_data_mapped(q, direction, slot);
         return;
     }
-    for (; s < end; s++)
+    do /* there is at least one */
         at += describe(s, at, add_piece(q, direction, slot));
+    while (++s != end);
 }
 
 static void grant_error(struct vbd_queue *q, struct vbd_slot *slot)

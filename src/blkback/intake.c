@@ -97,14 +97,15 @@ VBD_INLINE void judge(struct vbd_queue *q, struct vbd_slot *slot)
 
 static void take(struct vbd_queue *q, uint32_t waiting)
 {
-    uint32_t before = q->ring.req_cons;
+    struct vbd_ring ring = q->ring; /* a compiler keeps these in registers, and not the queue's */
     struct vbd_slot *slot;
 
     for (; waiting > 0 && (slot = vbd_admit(q)) != NULL; waiting--) {
-        vbd_ring_take(&q->ring, &slot->request);
+        vbd_ring_take(&ring, &slot->request);
         judge(q, slot);
     }
-    q->in_flight += q->ring.req_cons - before;
+    q->in_flight += ring.req_cons - q->ring.req_cons;
+    q->ring.req_cons = ring.req_cons;
     if (waiting > 0)
         vbd_bump(&q->counters.full, 1);
 }

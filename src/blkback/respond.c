@@ -1,6 +1,7 @@
 /* respond.c - the answers of a pass: all responses, one publish, at most one event. Called by a
  * pass; the only room that writes to the ring. */
 #include "base/histogram.h"
+#include "base/inline.h"
 #include "blkback/queue.h"
 
 /* Answers of requests that were taken in the same pass and do the same. */
@@ -15,31 +16,33 @@ static void measure(struct vbd_queue *q, uint64_t taken_at, uint8_t effect, uint
 
 /* An indirect request is answered with what it did: Linux' blkfront takes anything else for a fault
  * of the backend, and stops for good. */
-static inline void answer(struct vbd_queue *q, const struct vbd_slot *slot)
+VBD_INLINE void answer(struct vbd_ring *ring, const struct vbd_slot *slot)
 {
     struct vbd_response response = {
         .id = slot->request.id, .operation = slot->request.effect, .status = slot->status};
 
-    vbd_ring_answer(&q->ring, &response);
+    vbd_ring_answer(ring, &response);
 }
 
 static void answer_all(struct vbd_queue *q)
 {
+    struct vbd_ring ring = q->ring; /* in registers, as in intake */
     uint64_t taken_at = q->answered.first->taken_at;
     uint8_t effect = q->answered.first->request.effect;
-    uint32_t before = q->ring.rsp_prod, measured = before;
+    uint32_t measured = ring.rsp_prod;
 
     for (const struct vbd_slot *slot = q->answered.first; slot != NULL; slot = slot->next) {
         if (slot->taken_at != taken_at || slot->request.effect != effect) {
-            measure(q, taken_at, effect, q->ring.rsp_prod - measured);
-            measured = q->ring.rsp_prod;
+            measure(q, taken_at, effect, ring.rsp_prod - measured);
+            measured = ring.rsp_prod;
             taken_at = slot->taken_at;
             effect = slot->request.effect;
         }
-        answer(q, slot);
+        answer(&ring, slot);
     }
-    measure(q, taken_at, effect, q->ring.rsp_prod - measured);
-    q->in_flight -= q->ring.rsp_prod - before;
+    measure(q, taken_at, effect, ring.rsp_prod - measured);
+    q->in_flight -= ring.rsp_prod - q->ring.rsp_prod;
+    q->ring.rsp_prod = ring.rsp_prod;
 }
 
 /* Their slots are free again. */

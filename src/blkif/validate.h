@@ -75,20 +75,19 @@ VBD_INLINE enum vbd_verdict vbd_validate_segments(const struct vbd_request *requ
                                                   const struct vbd_disk_limits *disk,
                                                   uint32_t *ret_bytes)
 {
-    uint32_t sectors = 0; /* at most 4096 segments of 8: no overflow */
+    const struct vbd_segment *s = segments, *end = s + request->segment_count;
+    uint32_t sectors = request->segment_count; /* at most 4096 segments of 8: no overflow */
     enum vbd_verdict v;
 
-    for (size_t i = 0; i < request->segment_count; i++) {
-        const struct vbd_segment *s = &segments[i];
-
-        if (s->first > s->last || s->last >= VBD_SECTORS_PER_PAGE)
-            return VBD_REQUEST_SEGMENT_RANGE;
-        sectors += (uint32_t)(s->last - s->first) + 1;
-    }
-    if (sectors == 0) { /* a barrier without data has no place, whatever its sector says */
+    if (s == end) { /* a barrier without data has no place, whatever its sector says */
         *ret_bytes = 0;
         return VBD_REQUEST_OK;
     }
+    do {
+        if (s->first > s->last || s->last >= VBD_SECTORS_PER_PAGE)
+            return VBD_REQUEST_SEGMENT_RANGE;
+        sectors += (uint32_t)(s->last - s->first);
+    } while (++s != end);
     v = vbd_check_place(request, sectors, disk);
     if (v == VBD_REQUEST_OK)
         *ret_bytes = sectors * VBD_SECTOR;
