@@ -73,27 +73,36 @@ static bool take_event(void *ctx, struct vbd_event_channel *channel)
 static void begin_back(struct front_world *w)
 {
     const struct vbd_hypervisor *h = &w->back->sim->seam;
-    struct vbd_queue_config config = {
-        .allocator = &vbd_libc_allocator,
-        .hypervisor = h,
-        .channel = w->back->channel,
-        .domid = w->back->sim->domid,
-        .ring_page_count = w->config.ring_pages,
-        .layout = VBD_LAYOUT_NATIVE,
-        .disk = {.sectors = w->disk.sectors,
-                 .read_only = w->disk.read_only,
-                 .discard = true,
-                 .block_sectors = w->disk.sector_size / 512,
-                 .segments_indirect = w->disk.segments > 11 ? w->disk.segments : 0},
-        .in_flight_max = 64,
-        .memory_pages = 4096};
+    struct vbd_queue_config config = w->limits;
 
+    config.allocator = &vbd_libc_allocator;
+    config.hypervisor = h;
+    config.channel = w->back->channel;
+    config.domid = w->back->sim->domid;
+    config.ring_page_count = w->config.ring_pages;
+    config.layout = VBD_LAYOUT_NATIVE;
+    config.disk =
+        (struct vbd_disk_limits){.sectors = w->disk.sectors,
+                                 .read_only = w->disk.read_only,
+                                 .discard = true,
+                                 .block_sectors = w->disk.sector_size / 512,
+                                 .segments_indirect = w->disk.segments > 11 ? w->disk.segments : 0};
     assert_int_equal(
         h->map(h->ctx, config.domid, w->front.ring_grants, w->config.ring_pages, true, &w->ring),
         0);
     config.ring_pages = w->ring;
     assert_int_equal(vbd_queue_new(&config, &w->back->queue), 0);
-    vbd_queue_begin(w->back->queue, &w->back->disk.channel);
+    vbd_queue_begin(w->back->queue, w->storage);
+}
+
+/* What the disk still has is dropped, as by a machine that fell over. */
+static void drop_all(void *ctx)
+{
+    struct slow_disk *d = ctx;
+
+    d->fail_next = INT32_MAX;
+    complete_all(d);
+    d->fail_next = 0;
 }
 
 static void end_back(struct front_world *w)
@@ -104,7 +113,7 @@ static void end_back(struct front_world *w)
         return;
     vbd_queue_stop(w->back->queue);
     do
-        complete_all(&w->back->disk);
+        w->drop(w->drop_ctx);
     while (pass(w->back) || !vbd_queue_idle(w->back->queue));
     vbd_queue_end(w->back->queue);
     vbd_queue_free(w->back->queue);
@@ -116,20 +125,18 @@ static void end_back(struct front_world *w)
 
 void front_world_connect(struct front_world *w)
 {
+    w->first_page = w->next_page;
     assert_int_equal(vbd_front_queue_open(&w->front, &w->config), 0);
     if (!w->by_hand)
         begin_back(w);
     vbd_front_queue_start(&w->front, &w->disk);
 }
 
-/* What the disk still has is dropped, as by a machine that fell over. */
 void front_world_leave(struct front_world *w)
 {
-    w->back->disk.fail_next = INT32_MAX;
     end_back(w);
-    w->back->disk.fail_next = 0;
     vbd_front_queue_close(&w->front);
-    w->next_page = DATA_PAGE;
+    w->next_page = w->first_page;
 }
 
 struct front_world *front_world_new(uint32_t ring_pages, uint32_t pool_pages, uint32_t segments)
@@ -140,6 +147,10 @@ struct front_world *front_world_new(uint32_t ring_pages, uint32_t pool_pages, ui
     w->back = new_world(HAND_X86_64, 1, 8, false);
     vbd_queue_end(w->back->queue);
     vbd_queue_free(w->back->queue);
+    w->storage = &w->back->disk.channel;
+    w->drop = drop_all;
+    w->drop_ctx = &w->back->disk;
+    w->limits = (struct vbd_queue_config){.in_flight_max = 64, .memory_pages = 4096};
     w->next_page = DATA_PAGE;
     w->guest =
         (struct vbd_guest){sizeof w->guest, w, share, unshare, offer, withdraw, notify, take_event};

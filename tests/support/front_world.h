@@ -19,8 +19,14 @@ struct front_world {
     struct vbd_buffers buffers;
     void *ring;          /* the back's mapping */
     unsigned next_page;  /* of guest memory */
+    unsigned first_page; /* of those that a connection takes; before it: buffers made earlier */
     int shared, offered; /* pages and ports that the front has */
     bool by_hand;        /* there is no back */
+    /* What a back works on: back->disk, if the test does not say otherwise before it connects. */
+    struct vbd_channel *storage;
+    void (*drop)(void *ctx); /* ends all that is under way there, because the back is gone */
+    void *drop_ctx;
+    struct vbd_queue_config limits; /* of a back: those that its front does not see */
 };
 
 /* An operation of a caller. */

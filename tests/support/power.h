@@ -35,7 +35,8 @@ enum power_fault {
 
 enum power_kind { POWER_READ, POWER_WRITE, POWER_BARRIER, POWER_FLUSH, POWER_DISCARD, POWER_KINDS };
 
-/* A request of the guest. The first of a history is what the disk held before. */
+/* A request of the guest. The first of a history is what the disk held before. One that makes
+ * zeroes by writing them counts as a discard. */
 struct power_request {
     enum power_kind kind;
     unsigned queue, sector, count;

@@ -232,10 +232,10 @@ static void expect_real_disk(const struct checker *c)
         bool possible = false;
 
         for (unsigned i = 0; i < found->count; i++) {
-            int o = found->of[i];
-            bool zero = o < 0 || c->h->operations[o].op == VBD_IO_DISCARD;
+            int o = found->of[i], by = o < 0 ? -1 : c->h->operations[o].content[s];
+            bool zero = o < 0 || c->h->requests[by].kind == POWER_DISCARD;
 
-            possible = possible || (zero ? -1 : c->h->operations[o].content[s]) == c->h->end[s];
+            possible = possible || (zero ? -1 : by) == c->h->end[s];
         }
         assert_true(possible);
     }

@@ -33,7 +33,21 @@ int power_read_stamp(const char *data, unsigned sector)
     return (uint16_t)(word >> 16);
 }
 
-static void read_content(struct power_operation *o, const struct vbd_logged *entry)
+/* The request that zeroes written come from: no two that would overlap are under way. */
+static uint16_t find_zeroes(const struct power_history *h, unsigned sector)
+{
+    for (unsigned i = h->request_count; i-- > 0;) {
+        const struct power_request *r = &h->requests[i];
+
+        if (r->kind == POWER_DISCARD && sector - r->sector < r->count && r->answered == POWER_NEVER)
+            return (uint16_t)i;
+    }
+    fail_msg("zeroes written to sector %u that nobody asked for", sector);
+    return 0;
+}
+
+static void read_content(const struct power_history *h, struct power_operation *o,
+                         const struct vbd_logged *entry)
 {
     unsigned sector = o->sector;
 
@@ -41,8 +55,11 @@ static void read_content(struct power_operation *o, const struct vbd_logged *ent
         const char *data = entry->memory[i].base;
 
         assert_int_equal(entry->memory[i].len % 512, 0);
-        for (size_t at = 0; at < entry->memory[i].len; at += 512, sector++)
-            o->content[sector] = (uint16_t)power_read_stamp(data + at, sector);
+        for (size_t at = 0; at < entry->memory[i].len; at += 512, sector++) {
+            int request = power_read_stamp(data + at, sector);
+
+            o->content[sector] = request < 0 ? find_zeroes(h, sector) : (uint16_t)request;
+        }
     }
     assert_int_equal(sector, o->sector + o->count);
 }
@@ -76,7 +93,7 @@ static void begin(struct power_history *h, const struct vbd_logged *entry)
     o->count = (unsigned)(entry->length / 512);
     assert_true(o->sector + o->count <= POWER_SECTORS);
     if (o->op == VBD_IO_WRITE)
-        read_content(o, entry);
+        read_content(h, o, entry);
     for (unsigned i = 0; o->op == VBD_IO_DISCARD && i < o->count; i++)
         o->content[o->sector + i] = find_discard(h, o);
 }
