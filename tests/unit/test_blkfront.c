@@ -183,6 +183,7 @@ static void test_a_barrier_of_any_size_is_one(void **state)
     front_op_submit(w, &after, VBD_IO_WRITE, 3 * MIB, 4096, bytes);
     front_world_turn(w);
     assert_int_equal(disk->count, 1);
+    assert_int_equal(w->front.counters.requests, 1); /* another back's flush would not wait */
     complete_all(disk);
     front_world_turn(w);
     assert_int_equal(disk->count, 1);
