@@ -217,7 +217,8 @@ VBD_API void xsc_batch_then(struct xsc_batch *b, int (*more)(void *ctx, struct x
  * xsc_batch_then was used. */
 VBD_API void xsc_batch_commit_at_once(struct xsc_batch *b, bool at_once);
 
-/* Sends the batch, again too, and from its own completion. `done` is called once with 0 or the
+/* Sends the batch, again too, and from its own completion. A transaction that is one too many for
+ * this domain waits until another of the session has ended. `done` is called once with 0 or the
  * first error (-EAGAIN when a transaction still conflicted after XSC_BATCH_TRIES); a failed
  * transaction changed nothing. Errors: those of xsc_batch_add and xsc_submit, -EBUSY it is running,
  * -EINVAL nothing could be sent; `done` is then not called. */

@@ -97,6 +97,7 @@ static int open_queues(struct vbd_front *f)
         .queue_count = smaller(f->options.queues, f->offer.queues_max)};
     uint32_t count = config.queue_count;
 
+    vbd_front_close_queues(f); /* of an offer that could not be told */
     f->buffers.domid = f->backend_domid;
     f->info = (struct vbd_front_info){
         .ring_pages = config.ring_pages, .queues = count, .backend_domid = f->backend_domid};

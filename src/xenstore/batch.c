@@ -4,6 +4,9 @@
  *   submit -> [begin] -> all calls at once -> [commit, or abort when one failed] -> done
  *                ^                                   |
  *                +------------ conflict -------------+
+ *
+ * Where the server lets this domain have no more transactions at once, one waits until another of
+ * the session's has ended.
  */
 #include <errno.h>
 #include <string.h>
@@ -30,6 +33,7 @@ struct item {
 struct xsc_batch {
     struct xsc *x;
     struct vbd_list link; /* in the session's batches */
+    struct vbd_list turn; /* in the session's `crowded` */
     enum xsc_batch_kind kind;
     struct item *first, **last;
     struct item *unsent; /* the first not sent in this try */
@@ -68,6 +72,7 @@ int xsc_batch_new(struct xsc *x, enum xsc_batch_kind kind, struct xsc_batch **re
     b->x = x;
     b->kind = kind;
     b->last = &b->first;
+    vbd_list_init(&b->turn);
     vbd_list_append(&x->batches, &b->link);
     *ret = b;
     return 0;
@@ -369,11 +374,40 @@ static int send_items(struct xsc_batch *b)
     return sent;
 }
 
+/* --- one transaction too many --- */
+
+/* ENOSPC of the C daemon, EQUOTA of oxenstored. */
+static bool is_one_too_many(const struct xsc_batch *b, const struct xsc_reply *reply)
+{
+    return (reply->error == -ENOSPC || reply->error == -EDQUOT) && b->x->transactions > 0 &&
+           !b->dead;
+}
+
+void xsc_batches_go_on(struct xsc *x)
+{
+    size_t turns = x->lost ? SIZE_MAX : 1;
+    struct vbd_list *turn;
+
+    for (; turns > 0 && (turn = vbd_list_pop(&x->crowded)) != NULL; turns--) {
+        struct xsc_batch *b = VBD_CONTAINER(turn, struct xsc_batch, turn);
+        int r = b->dead ? -ECANCELED : begin(b);
+
+        if (r == 0)
+            continue;
+        failed(b, r, "transaction start", "", "");
+        finish(b, b->error);
+    }
+}
+
 static void begun(void *ctx, const struct xsc_reply *reply)
 {
     struct xsc_batch *b = ctx;
     uint64_t tx = 0;
 
+    if (is_one_too_many(b, reply)) {
+        vbd_list_append(&b->x->crowded, &b->turn);
+        return;
+    }
     if (reply->error < 0)
         failed(b, reply->error, "transaction start", "", reply->error_name);
     else if (!vbd_parse_u64(reply->data, vbd_str_len(reply->data), UINT32_MAX, &tx) || tx == 0)

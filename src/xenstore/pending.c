@@ -22,6 +22,7 @@ static bool ends_transaction(const struct xsc_request *request, const struct xsc
 void xsc_request_complete(struct xsc *x, struct xsc_request *request, const struct xsc_reply *reply)
 {
     struct xsc_completion c = request->completion;
+    bool room = request->header.type == XSC_OP_TRANSACTION_END; /* for another transaction */
 
     vbd_list_remove(&request->link);
     x->pending--;
@@ -34,6 +35,8 @@ void xsc_request_complete(struct xsc *x, struct xsc_request *request, const stru
         c.done(c.ctx, reply);
     if (c.release != NULL)
         c.release(c.ctx);
+    if (room)
+        xsc_batches_go_on(x);
     xsc_suspend_step(x);
 }
 

@@ -18,6 +18,7 @@ int xsc_new(const struct vbd_allocator *allocator, struct xsc **ret)
     vbd_list_init(&x->awaiting);
     vbd_list_init(&x->held);
     vbd_list_init(&x->batches);
+    vbd_list_init(&x->crowded);
     *ret = x;
     return 0;
 }
@@ -41,6 +42,7 @@ void xsc_lose(struct xsc *x, int error, const char *why)
     x->phase = XSC_RUNNING;
     complete_all(x, error);
     x->transactions = 0;
+    xsc_batches_go_on(x);
     xsc_watches_forget(x);
     xsc_suspend_tell(x, error);
 }

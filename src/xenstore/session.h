@@ -38,6 +38,7 @@ struct xsc {
     uint32_t last_id;
     struct xsc_watches watches;
     struct vbd_list batches; /* every struct xsc_batch of this session */
+    struct vbd_list crowded; /* those that wait for another's transaction to end */
     bool lost;               /* sticky: nothing goes in or out any more */
     char why[160];           /* reason of lost */
 };
@@ -79,5 +80,7 @@ void xsc_watches_free(struct xsc *x);
 
 /* batch.c */
 void xsc_batches_free(struct xsc *x);
+/* A transaction has ended: one that waited for that begins; all end when the session is lost. */
+void xsc_batches_go_on(struct xsc *x);
 
 #endif

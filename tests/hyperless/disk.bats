@@ -27,3 +27,23 @@ load common
   [[ "$output" == *'front info: no backend has connected "xvda" in 200 ms'* ]]
   [[ "$output" == *"status 1"* ]]
 }
+
+# An unprivileged domain has ten transactions at once.
+@test "disk: fifty vbds of one domain connect at once" {
+  machine "serve_start
+    \"\$VBDKIT\" hyperless create 1
+    truncate -s 1M disk.img
+    mkfifo end
+    in_domain 1 \"\$ATTACH\" fronts 50 <end >fronts.log & fronts_pid=\$!
+    exec 3>end
+    wait_until grep -q waiting fronts.log
+    \"\$ATTACH\" create 1 50 \"\$PWD/disk.img\" || fail create
+    wait_until grep -q '^[0-9]' fronts.log
+    \"\$VBDKIT\" list --json | grep -c '\"frontend\":\"Connected\"'
+    exec 3>&-
+    wait \$fronts_pid && echo all left
+    serve_stop"
+  echo "$output"
+  [ "$status" -eq 0 ]
+  [[ "$output" == *"50"*"all left" ]]
+}

@@ -153,6 +153,86 @@ static void test_a_transaction_that_does_not_begin_sends_nothing_else(void **sta
     }
 }
 
+static void end_counted(void *ctx, struct xsc_batch *b, int error)
+{
+    int *ends = ctx;
+
+    (void)b;
+    ends[0]++;
+    ends[1] = error;
+}
+
+static void owner_leave(struct owner *o)
+{
+    xsc_batch_free(o->b);
+    end_session(o->x, &o->memory);
+}
+
+/* Three transactions of one session, of which the server allows one. */
+static void three(struct xsc *x, struct xsc_batch *b[3], int ends[3][2])
+{
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(xsc_batch_new(x, XSC_BATCH_TRANSACTION, &b[i]), 0);
+        (void)xsc_batch_add(b[i], XSC_OP_RM, "/a", NULL, 0);
+        assert_int_equal(xsc_batch_submit(b[i], end_counted, ends[i]), 0);
+    }
+}
+
+static void test_one_transaction_too_many_waits_for_another_to_end(void **state)
+{
+    struct xsc_batch *b[3];
+    int ends[3][2] = {{0}};
+    struct owner o;
+
+    (void)state;
+    owner_init(&o, XSC_BATCH_PLAIN);
+    three(o.x, b, ends);
+    serve(&o, XSC_OP_TRANSACTION_START, 0, "", "5");
+    serve_error(&o, XSC_OP_TRANSACTION_START, 0, "", "ENOSPC");
+    serve_error(&o, XSC_OP_TRANSACTION_START, 0, "", "EQUOTA");
+    serve(&o, XSC_OP_RM, 5, "/a", "OK");
+    serve(&o, XSC_OP_TRANSACTION_END, 5, "T", "OK");
+    serve(&o, XSC_OP_TRANSACTION_START, 0, "", "6"); /* the second, and not yet the third */
+    serve(&o, XSC_OP_RM, 6, "/a", "OK");
+    assert_false(ends[1][0] || ends[2][0]);
+    serve_error(&o, XSC_OP_TRANSACTION_END, 6, "T", "EAGAIN"); /* it and the third begin */
+    serve_error(&o, XSC_OP_TRANSACTION_START, 0, "", "ENOSPC");
+    serve(&o, XSC_OP_TRANSACTION_START, 0, "", "7");
+    serve(&o, XSC_OP_RM, 7, "/a", "OK");
+    serve(&o, XSC_OP_TRANSACTION_END, 7, "T", "OK");
+    serve_error(&o, XSC_OP_TRANSACTION_START, 0, "", "ENOSPC"); /* of another session's making */
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(ends[i][0], 1);
+        xsc_batch_free(b[i]);
+    }
+    assert_int_equal(ends[0][1], 0);
+    assert_int_equal(ends[1][1], -ENOSPC);
+    assert_int_equal(ends[2][1], 0);
+    owner_leave(&o);
+}
+
+static void test_those_that_wait_for_a_transaction_end_with_the_session(void **state)
+{
+    struct xsc_batch *b[3];
+    int ends[3][2] = {{0}};
+    struct owner o;
+
+    (void)state;
+    owner_init(&o, XSC_BATCH_PLAIN);
+    three(o.x, b, ends);
+    serve(&o, XSC_OP_TRANSACTION_START, 0, "", "5");
+    serve_error(&o, XSC_OP_TRANSACTION_START, 0, "", "ENOSPC");
+    serve_error(&o, XSC_OP_TRANSACTION_START, 0, "", "ENOSPC");
+    xsc_batch_free(b[1]); /* its owner has lost interest */
+    xsc_disconnected(o.x, "gone");
+    assert_true(ends[0][0] == 1 && ends[0][1] == -ECONNRESET);
+    assert_int_equal(ends[1][0], 0);
+    assert_true(ends[2][0] == 1 && ends[2][1] == -ENOTCONN);
+    xsc_batch_free(b[0]);
+    xsc_batch_free(b[2]);
+    owner_leave(&o);
+}
+
 static void test_a_commit_that_fails_otherwise_is_not_repeated(void **state)
 {
     struct owner o;
@@ -382,6 +462,8 @@ int main(void)
         cmocka_unit_test(test_a_failing_call_is_not_repeated_by_a_conflicting_abort),
         cmocka_unit_test(test_an_owner_who_refuses_aborts_the_transaction),
         cmocka_unit_test(test_a_transaction_that_does_not_begin_sends_nothing_else),
+        cmocka_unit_test(test_one_transaction_too_many_waits_for_another_to_end),
+        cmocka_unit_test(test_those_that_wait_for_a_transaction_end_with_the_session),
         cmocka_unit_test(test_a_commit_that_fails_otherwise_is_not_repeated),
         cmocka_unit_test(test_a_completion_that_submits_again),
         cmocka_unit_test(test_what_more_could_not_add_does_not_stick),
