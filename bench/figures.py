@@ -13,7 +13,7 @@ RUNS = 5
 
 def output(*command, **more):
     print("bench:", *command, flush=True)
-    return subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT, **more)
+    return subprocess.run(command, check=True, capture_output=True, text=True, **{"cwd": ROOT, **more})
 
 
 def figure(name, unit, values, command, **more):
