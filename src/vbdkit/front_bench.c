@@ -115,14 +115,22 @@ static void run(struct bench *b)
 
 /* --- results --- */
 
+static double range_begin(unsigned range)
+{
+    return range == 0 ? 0 : (double)vbd_histogram_end(range - 1);
+}
+
+/* As if those of a range were spread evenly over it. */
 static double percentile(const struct bench *b, double part)
 {
-    uint64_t all = b->done[0] + b->done[1], seen = 0;
+    double wanted = (double)(b->done[0] + b->done[1]) * part, seen = 0;
 
     for (unsigned i = 0; i < VBD_HISTOGRAM_RANGES; i++) {
-        seen += b->latency[i];
-        if (seen > 0 && (double)seen >= (double)all * part)
-            return (double)vbd_histogram_end(i) / 1000;
+        double here = (double)b->latency[i], begin = range_begin(i);
+
+        if (here > 0 && seen + here >= wanted)
+            return (begin + ((double)vbd_histogram_end(i) - begin) * (wanted - seen) / here) / 1000;
+        seen += here;
     }
     return 0;
 }
