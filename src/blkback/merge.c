@@ -3,7 +3,7 @@
  * apart again. */
 #include "blkback/queue.h"
 
-enum { MERGED_BYTES_MAX = 1 << 20 };
+enum { MERGED_BYTES_MAX = 1 << 17 };
 
 static bool may_merge(const struct vbd_slot *slot)
 {

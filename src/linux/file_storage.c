@@ -45,7 +45,12 @@ struct held {
 _Static_assert(sizeof(struct vbd_iovec) == sizeof(struct iovec), "the same layout");
 _Static_assert(offsetof(struct vbd_iovec, len) == offsetof(struct iovec, iov_len), "layout");
 
-enum { AGAIN_MAX = 1000 };
+enum {
+    AGAIN_MAX = 1000,
+    /* Operations of this size go to the kernel one by one: what is submitted together it joins
+     * where it can, and neighbours would all complete at the end of the last. */
+    ALONE_BYTES = 1 << 16
+};
 
 _Static_assert(sizeof(struct held) <= sizeof((struct vbd_io *)0)->held, "held fits");
 
@@ -161,6 +166,8 @@ static void submit(struct vbd_channel *channel, struct vbd_io *const *ios, size_
             ios[i]->done(ios[i], -EOPNOTSUPP);
         else
             issue(ios[i]);
+        if (ios[i]->length >= ALONE_BYTES)
+            (void)vbd_loop_submit(c->loop);
     }
 }
 
