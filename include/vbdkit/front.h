@@ -124,6 +124,13 @@ VBD_API struct vbd_channel *vbd_front_channel(struct vbd_front *front);
  * sends them. True when there is more to do at once. */
 VBD_API bool vbd_front_process(struct vbd_front *front);
 
+/* True when responses have come that vbd_front_process would take: for looking, before waiting for
+ * an event. */
+VBD_API bool vbd_front_waits(const struct vbd_front *front);
+
+/* How many requests the backend has and has not answered. */
+VBD_API uint32_t vbd_front_under_way(const struct vbd_front *front);
+
 /* Memory that the backend reaches directly: operations on it are not copied, as long as the
  * connection lasts for which it was made; after that they work, with copies. The backend may change
  * it as long as an operation on it is under way, and read it until it is freed. Zeroed, page

@@ -26,6 +26,7 @@ struct vbd_disk_config {
     const char *xenstore; /* an address as for xsc_client_open; NULL: the usual */
     const struct vbd_front_options *options; /* NULL: the defaults */
     int timeout_ms;                          /* to connect, and to close; negative: for ever */
+    unsigned poll_us; /* for how long a thread that waits alone looks before it sleeps; 0: not */
     /* Tells what happens to the disk after it was opened; may be NULL. */
     void (*event)(void *ctx, enum vbd_front_event event);
     void *ctx;
@@ -84,6 +85,10 @@ VBD_API int vbd_disk_zero(struct vbd_disk *d, uint64_t offset, uint64_t length,
 VBD_API int vbd_disk_fd(struct vbd_disk *d);
 /* Runs the callbacks of what has come. Never blocks. From a callback it does nothing. */
 VBD_API void vbd_disk_process(struct vbd_disk *d);
+/* Looks for a while, as `poll_us` says and as long as that pays, whether answers have come: true
+ * when vbd_disk_process has something to do. For loops that would sleep otherwise. Other threads'
+ * calls of the disk wait meanwhile. False from a callback. */
+VBD_API bool vbd_disk_look(struct vbd_disk *d);
 /* Takes operations, see vbd_front_channel, and sends them; `done` may be called before it returns.
  */
 VBD_API void vbd_disk_submit(struct vbd_disk *d, struct vbd_io *const *ios, size_t count);

@@ -21,6 +21,14 @@ VBD_API void vbd_queue_begin(struct vbd_queue *q, struct vbd_channel *channel);
  * nanoseconds of a clock that never goes back. Returns true when there is more to do at once: call
  * again, do not sleep. */
 VBD_API bool vbd_queue_pass(struct vbd_queue *q, uint64_t now);
+/* A pass that does not ask the guest to notify: for a runner that looks by itself whether more has
+ * come, and makes a whole pass before it sleeps. */
+VBD_API bool vbd_queue_poll(struct vbd_queue *q, uint64_t now);
+/* True when the ring holds what the last pass did not take; for looking between passes. */
+VBD_API bool vbd_queue_waits(const struct vbd_queue *q);
+/* For how long looking may go on before the runner sleeps: nanoseconds, 0: not at all, and while
+ * much is under way, which hides what a wake-up costs. */
+VBD_API uint64_t vbd_queue_patience(const struct vbd_queue *q);
 /* When the next pass is due though nothing happens, on the same clock; 0: never. */
 VBD_API uint64_t vbd_queue_deadline(const struct vbd_queue *q);
 /* Adds system calls of the runner or the storage to the counter. The queue's thread. */

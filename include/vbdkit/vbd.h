@@ -79,6 +79,7 @@ enum vbd_back_end {
     X(looks, "looks", 100, 10, 100000, "looks a second at the guest's xenstore nodes")             \
     X(log_lines, "log-lines", 10, 1, 100000, "lines a second logged about the device")             \
     X(in_order, "in-order", 0, 0, 1, "answer in the order of requests, as OpenBSD needs")          \
+    X(poll, "poll", 100, 0, 1000, "microseconds to look for requests before sleeping")             \
     X(sector_size, "sector-size", 0, 0, 4096, "logical sector, 512 or 4096; 0: as the image")      \
     X(physical, "physical-sector-size", 0, 0, 65536, "physical sector; 0: as the image")
 

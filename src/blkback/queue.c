@@ -119,7 +119,9 @@ void vbd_queue_end(struct vbd_queue *q)
     q->storage = NULL;
 }
 
-bool vbd_queue_pass(struct vbd_queue *q, uint64_t now)
+enum { PATIENT_WITH = 4 /* requests in flight */ };
+
+bool vbd_queue_poll(struct vbd_queue *q, uint64_t now)
 {
     q->now = now;
     q->released = false;
@@ -132,11 +134,31 @@ bool vbd_queue_pass(struct vbd_queue *q, uint64_t now)
     vbd_deliver_read(q);
     vbd_respond(q);
     vbd_persistent_expire(&q->persistent, now);
-    if (q->released && q->arrived.first != NULL)
-        return true; /* there is memory for them now */
-    if (q->stopping || q->broken || q->free == NULL)
-        return false; /* nothing to take, or no room: a completion wakes us */
-    return vbd_ring_announce_and_recheck(&q->ring);
+    return q->released && q->arrived.first != NULL; /* there is memory for them now */
+}
+
+/* Whether what the guest sends can be taken: otherwise there is no room, and a completion wakes us.
+ */
+static bool takes(const struct vbd_queue *q)
+{
+    return !q->stopping && !q->broken && q->free != NULL;
+}
+
+bool vbd_queue_pass(struct vbd_queue *q, uint64_t now)
+{
+    if (vbd_queue_poll(q, now))
+        return true;
+    return takes(q) && vbd_ring_announce_and_recheck(&q->ring);
+}
+
+bool vbd_queue_waits(const struct vbd_queue *q)
+{
+    return takes(q) && vbd_shared_load(&q->ring.header->req_prod) != q->ring.req_cons;
+}
+
+uint64_t vbd_queue_patience(const struct vbd_queue *q)
+{
+    return q->in_flight <= PATIENT_WITH ? q->config.patience : 0;
 }
 
 uint64_t vbd_queue_deadline(const struct vbd_queue *q)

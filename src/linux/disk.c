@@ -10,7 +10,7 @@
 
 #include "linux/error.h"
 
-enum { RETRY_SECONDS = 1 };
+enum { RETRY_SECONDS = 1, PATIENT_WITH = 4 /* requests under way */ };
 
 /* The disk whose callbacks this thread is running, or NULL. */
 static _Thread_local const struct vbd_disk *dispatching;
@@ -149,6 +149,32 @@ void vbd_disk_process(struct vbd_disk *d)
     vbd_disk_lock(d);
     vbd_disk_take(d, vbd_disk_wait(d, 0));
     vbd_disk_unlock(d);
+}
+
+static bool have_come(void *ctx)
+{
+    return vbd_front_waits(((struct vbd_disk *)ctx)->front);
+}
+
+/* While much is under way, that hides what a wake-up costs. */
+bool vbd_disk_has_answers(struct vbd_disk *d)
+{
+    uint32_t under_way = d->front != NULL ? vbd_front_under_way(d->front) : 0;
+
+    return under_way > 0 && under_way <= PATIENT_WITH &&
+           vbd_polling_look(&d->polling, d->patience, have_come, d);
+}
+
+bool vbd_disk_look(struct vbd_disk *d)
+{
+    bool found;
+
+    if (vbd_disk_in_callback(d))
+        return false;
+    vbd_disk_lock(d);
+    found = vbd_disk_has_answers(d);
+    vbd_disk_unlock(d);
+    return found;
 }
 
 int vbd_disk_fd(struct vbd_disk *d)

@@ -10,6 +10,7 @@
 #include <pthread.h>
 
 #include "base/list.h"
+#include "linux/polling.h"
 #include "vbdkit/front_linux.h"
 
 /* A thread that waits, on its stack. */
@@ -34,6 +35,8 @@ struct vbd_disk {
     int client_fd;                  /* as it is in `epoll`; -1: it is not */
     short client_events;
     int timeout_ms;
+    uint64_t patience; /* ns to look before sleeping */
+    struct vbd_polling polling;
     void (*event)(void *ctx, enum vbd_front_event event);
     void *ctx;
     struct vbd_front_info info;             /* of the last connection */
@@ -53,6 +56,8 @@ void vbd_disk_lock(struct vbd_disk *d);
 void vbd_disk_unlock(struct vbd_disk *d);
 /* Waits for events, at most so long; without the lock. Which there are. */
 unsigned vbd_disk_wait(struct vbd_disk *d, int timeout_ms);
+/* vbd_disk_look, with the lock held. */
+bool vbd_disk_has_answers(struct vbd_disk *d);
 /* Takes those events; with the lock held. */
 void vbd_disk_take(struct vbd_disk *d, unsigned ready);
 /* Sends what was submitted to the front, or by it to xenstore; with the lock held. */

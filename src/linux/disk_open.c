@@ -64,6 +64,7 @@ static struct vbd_disk *make(const struct vbd_disk_config *config)
         return NULL;
     d->epoll = d->kick = d->retry = d->client_fd = -1;
     d->timeout_ms = config->timeout_ms;
+    d->patience = config->poll_us * UINT64_C(1000);
     d->event = config->event;
     d->ctx = config->ctx;
     vbd_list_init(&d->waiters);

@@ -25,12 +25,14 @@ static int ms_left(const struct timespec *until)
 /* One turn as the driver, unlocked while it waits for events. */
 static void drive(struct vbd_disk *d, struct vbd_disk_waiter *w, const struct timespec *until)
 {
-    unsigned ready;
+    unsigned ready = 0;
 
     d->driver = w;
-    vbd_disk_unlock(d);
-    ready = vbd_disk_wait(d, ms_left(until));
-    vbd_disk_lock(d);
+    if (!vbd_list_empty(&d->waiters) || !vbd_disk_has_answers(d)) {
+        vbd_disk_unlock(d);
+        ready = vbd_disk_wait(d, ms_left(until));
+        vbd_disk_lock(d);
+    }
     vbd_disk_take(d, ready);
     d->driver = NULL;
 }

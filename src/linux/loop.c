@@ -14,7 +14,8 @@ int vbd_loop_init(struct vbd_loop *loop)
     int r;
 
     memset(&params, 0, sizeof params);
-    params.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN;
+    params.flags =
+        IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG;
     r = io_uring_queue_init_params(ENTRIES, &loop->ring, &params);
     if (r != -EINVAL)
         return r;
@@ -53,6 +54,20 @@ static void run_completions(struct vbd_loop *loop)
         io_uring_cqe_seen(&loop->ring, cqe);
         entry->completed(entry, result, flags);
     }
+}
+
+/* With DEFER_TASKRUN a completion waits for the next system call, and a flag says so. */
+bool vbd_loop_ready(const struct vbd_loop *loop)
+{
+    return io_uring_cq_ready(&loop->ring) > 0 ||
+           (IO_URING_READ_ONCE(*loop->ring.sq.kflags) & IORING_SQ_TASKRUN) != 0;
+}
+
+int vbd_loop_submit(struct vbd_loop *loop)
+{
+    int r = io_uring_sq_ready(&loop->ring) > 0 ? io_uring_submit(&loop->ring) : 0;
+
+    return r == -EAGAIN || r == -EBUSY || r > 0 ? 0 : r;
 }
 
 static int submit_and_wait(struct vbd_loop *loop, uint64_t patience)

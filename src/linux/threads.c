@@ -15,6 +15,7 @@
 
 #include "base/list.h"
 #include "linux/loop.h"
+#include "linux/polling.h"
 #include "vbdkit/queue.h"
 
 struct vbd_threads {
@@ -42,6 +43,7 @@ struct vbd_run {
     struct vbd_loop loop;
     struct vbd_loop_entry event, stopped;
     bool armed; /* the loop polls the event channel */
+    struct vbd_polling polling;
 };
 
 /* --- the run's thread --- */
@@ -97,7 +99,32 @@ static uint64_t patience(uint64_t deadline, uint64_t now)
     return deadline > now ? deadline - now : 1;
 }
 
-/* One turn: false when the run is over. */
+static bool has_come(void *ctx)
+{
+    struct vbd_run *run = ctx;
+
+    return vbd_queue_waits(run->queue) || vbd_loop_ready(&run->loop);
+}
+
+/* Whether there is more to do, after looking for a while: what is queued has been submitted then,
+ * and the guest was not asked to notify. Otherwise it was. */
+static bool look(struct vbd_run *run)
+{
+    uint64_t patience = vbd_queue_patience(run->queue);
+
+    if (patience == 0 || vbd_loop_submit(&run->loop) < 0)
+        return false;
+    return vbd_polling_look(&run->polling, patience, has_come, run);
+}
+
+static bool is_over(struct vbd_run *run)
+{
+    if (vbd_queue_broken(run->queue))
+        run->end = VBD_RUN_BROKEN;
+    return (atomic_load(&run->stop) || vbd_queue_broken(run->queue)) && vbd_queue_idle(run->queue);
+}
+
+/* One turn: false when the run is over. A whole pass comes before each sleep. */
 static bool turn(struct vbd_run *run)
 {
     const struct vbd_hypervisor *h = run->threads->hypervisor;
@@ -106,13 +133,15 @@ static bool turn(struct vbd_run *run)
 
     if (atomic_load(&run->stop))
         vbd_queue_stop(run->queue);
-    more = vbd_queue_pass(run->queue, now);
-    if (vbd_queue_broken(run->queue))
-        run->end = VBD_RUN_BROKEN;
-    if ((atomic_load(&run->stop) || vbd_queue_broken(run->queue)) && vbd_queue_idle(run->queue))
+    more = vbd_queue_patience(run->queue) > 0 && vbd_queue_poll(run->queue, now);
+    if (!more && !is_over(run))
+        more = look(run) || vbd_queue_pass(run->queue, now);
+    if (is_over(run))
         return false;
     if (!run->armed)
         run->armed = poll_fd(run, h->wait_handle(h->ctx, run->channel), &run->event, true);
+    if (more && !vbd_loop_ready(&run->loop))
+        return vbd_loop_submit(&run->loop) == 0;
     vbd_queue_count_calls(run->queue, 1);
     return vbd_loop_turn(&run->loop, !more, patience(vbd_queue_deadline(run->queue), now)) == 0;
 }

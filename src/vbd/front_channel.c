@@ -71,6 +71,26 @@ bool vbd_front_process(struct vbd_front *f)
     return more || f->unsent;
 }
 
+bool vbd_front_waits(const struct vbd_front *f)
+{
+    bool broken;
+
+    for (uint32_t i = 0; i < f->queue_count; i++)
+        if (f->queues[i].started_up &&
+            (vbd_front_ring_waiting(&f->queues[i].ring, &broken) > 0 || broken))
+            return true;
+    return false;
+}
+
+uint32_t vbd_front_under_way(const struct vbd_front *f)
+{
+    uint32_t sum = 0;
+
+    for (uint32_t i = 0; i < f->queue_count; i++)
+        sum += f->queues[i].ring.req_prod - f->queues[i].ring.rsp_cons;
+    return sum;
+}
+
 const struct vbd_front_info *vbd_front_info(const struct vbd_front *f)
 {
     return &f->info;

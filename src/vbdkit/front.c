@@ -10,7 +10,7 @@
 enum { DEPTH_USUAL = 16, DEPTH_MAX = 256 };
 
 /* Options every part takes, and those of one. */
-#define COMMON "xoTh"
+#define COMMON "xoTPh"
 
 static const struct part {
     const char *name;
@@ -37,8 +37,8 @@ static const struct part {
 enum { PARTS = sizeof parts / sizeof parts[0] };
 
 static const char common_usage[] = "\n       Each part but list also takes [--option LIST] "
-                                   "[--timeout SECONDS], and all [--xenstore "
-                                   "ADDRESS].\n";
+                                   "[--timeout SECONDS] [--poll US], and all "
+                                   "[--xenstore ADDRESS].\n";
 
 static void print_usage(FILE *to, const struct part *only)
 {
@@ -101,6 +101,7 @@ static int take_options(struct front_args *a, const char *text)
 static const struct option options[] = {{"xenstore", required_argument, NULL, 'x'},
                                         {"option", required_argument, NULL, 'o'},
                                         {"timeout", required_argument, NULL, 'T'},
+                                        {"poll", required_argument, NULL, 'P'},
                                         {"json", no_argument, NULL, 'j'},
                                         {"offset", required_argument, NULL, 's'},
                                         {"length", required_argument, NULL, 'l'},
@@ -135,6 +136,8 @@ static int take_number(struct front_args *a, int letter, const char *text)
         return take_size(a, text, 0, UINT32_MAX, &a->seed);
     case 'n':
         return take_size(a, text, 1, INT64_MAX, &a->operations);
+    case 'P':
+        return take_size(a, text, 0, 1000, &a->poll_us);
     case 'p':
         return take_size(a, text, 1, UINT16_MAX, &a->port);
     default:
@@ -211,6 +214,7 @@ int front_main(int argc, char **argv)
                            .length = UINT64_MAX,
                            .depth = DEPTH_USUAL,
                            .seconds_ms = 5000,
+                           .poll_us = 100,
                            .block = 4096,
                            .seed = 1,
                            .operations = 2000,

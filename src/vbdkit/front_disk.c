@@ -42,7 +42,8 @@ int front_open(const struct front_args *a, struct vbd_disk **ret)
     struct vbd_disk_config config = {.struct_size = sizeof config,
                                      .xenstore = a->xenstore,
                                      .options = &a->options,
-                                     .timeout_ms = a->timeout_ms};
+                                     .timeout_ms = a->timeout_ms,
+                                     .poll_us = (unsigned)a->poll_us};
     struct vbd_error why = {""};
 
     open_signals();
@@ -74,7 +75,8 @@ void front_turn(struct vbd_disk *disk)
     struct pollfd fds[] = {{.fd = vbd_disk_fd(disk), .events = POLLIN},
                            {.fd = signals, .events = POLLIN}};
 
-    (void)poll(fds, 2, -1);
+    if (!vbd_disk_look(disk))
+        (void)poll(fds, 2, -1);
     if (fds[1].revents != 0)
         take_signal(disk);
     vbd_disk_process(disk);

@@ -18,6 +18,7 @@ struct front_args {
     uint32_t depth;
     uint64_t port;
     int seconds_ms;
+    uint64_t poll_us;
     bool json, destroy, quiet, read_only, secure;
 };
 

@@ -1,0 +1,78 @@
+/* polling.c - see polling.h. Called by the queues' threads of the back, and by a disk. */
+#include "linux/polling.h"
+
+#include <sched.h>
+#include <time.h>
+
+enum {
+    LOOKS = 64,           /* between two offers of the processor to others */
+    SWITCHED_NS = 300000, /* so long an offer takes when somebody has work for a while */
+    PAUSE_MAX = 63,       /* sleeps after looks in vain */
+    PAUSE_OF_CROWD = 100, /* and after others wanted the processor */
+};
+
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static void relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#endif
+}
+
+static bool look_some(bool (*found)(void *ctx), void *ctx)
+{
+    for (int i = 0; i < LOOKS; i++) {
+        if (found(ctx))
+            return true;
+        relax();
+    }
+    return false;
+}
+
+/* Gives the processor to whoever wants it; false: somebody did. */
+static bool is_nobody_waiting(uint64_t *now)
+{
+    uint64_t before = *now;
+
+    (void)sched_yield();
+    *now = now_ns();
+    return *now - before < SWITCHED_NS;
+}
+
+static void sleep_for(struct vbd_polling *p, unsigned pause)
+{
+    p->pause = p->left = pause;
+}
+
+bool vbd_polling_look(struct vbd_polling *p, uint64_t patience, bool (*found)(void *ctx), void *ctx)
+{
+    uint64_t now, end;
+
+    if (patience == 0)
+        return false;
+    if (p->left > 0) {
+        p->left--;
+        return false;
+    }
+    now = now_ns();
+    end = now + patience;
+    while (!look_some(found, ctx)) {
+        if (!is_nobody_waiting(&now)) {
+            sleep_for(p, PAUSE_OF_CROWD);
+            return found(ctx);
+        }
+        if (now >= end) {
+            sleep_for(p, p->pause < PAUSE_MAX / 2 ? p->pause * 2 + 1 : PAUSE_MAX);
+            return false;
+        }
+    }
+    p->pause = 0;
+    return true;
+}
