@@ -118,7 +118,10 @@ VBD_API int vbd_front_error(const struct vbd_front *front);
  * logical sectors within the disk is done with -EINVAL; a write to a read-only disk with -EROFS;
  * what the backend can't do with -EOPNOTSUPP; what it refused with -EIO; what was under way when it
  * lied with -EPROTO. VBD_IO_ZERO and VBD_IO_BARRIER are made of other operations where the backend
- * has none. */
+ * has none. A flush covers every write that was done before it was submitted; a barrier all that
+ * was submitted before it, to whichever queue. A barrier that the backend has is as strong as that
+ * one: Linux' makes what was before it stable, and not its own data. What is sent again to another
+ * backend may be done twice: writes that overlap and are under way at once end in any order. */
 VBD_API struct vbd_channel *vbd_front_channel(struct vbd_front *front);
 /* To be called when events may have come, see vbd_guest, and after operations were submitted: it
  * sends them. True when there is more to do at once. */
