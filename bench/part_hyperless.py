@@ -1,4 +1,5 @@
 """Without Xen: vbdkit and QEMU's qdisk loaded by our front, and fio on the same file, turn about in one run."""
+import os
 import pathlib
 import shutil
 import tempfile
@@ -23,6 +24,7 @@ def fill(path, size):
         for _ in range(size >> 20):
             f.write(block)
         f.flush()
+        os.fsync(f.fileno())  # or it is written back while others are measured
 
 
 def run(file, direct, prefix):
