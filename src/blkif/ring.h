@@ -83,21 +83,21 @@ static inline uint32_t vbd_ring_waiting(const struct vbd_ring *r, bool *broken)
     return *broken ? 0 : waiting;
 }
 
-static inline const void *vbd_ring_slot(const struct vbd_ring *r, uint32_t index)
+VBD_INLINE const void *vbd_ring_slot(const struct vbd_ring *r, uint32_t index)
 {
     return (const char *)r->header + VBD_RING_HEADER +
            (uint64_t)(index & (r->size - 1)) * r->slot_bytes;
 }
 
 /* Copies the next request out, once. The caller has seen that one is waiting. */
-static inline void vbd_ring_take(struct vbd_ring *r, struct vbd_request *ret)
+VBD_INLINE void vbd_ring_take(struct vbd_ring *r, struct vbd_request *ret)
 {
     vbd_layout_copy_request(r->layout, vbd_ring_slot(r, r->req_cons), ret);
     r->req_cons++;
 }
 
 /* Writes a response; the front sees it after vbd_ring_publish. */
-static inline void vbd_ring_answer(struct vbd_ring *r, const struct vbd_response *response)
+VBD_INLINE void vbd_ring_answer(struct vbd_ring *r, const struct vbd_response *response)
 {
     void *slot = (char *)r->header + VBD_RING_HEADER +
                  (uint64_t)(r->rsp_prod & (r->size - 1)) * r->slot_bytes;
