@@ -63,11 +63,12 @@ static bool has_data_of(const struct record *r, const struct vbd_slot *slot)
     if (r->count != slot->request.segment_count)
         return false;
     for (uint32_t i = 0; i < r->count; i++) {
-        const struct vbd_segment *s = &slot->segments[i];
-        uint32_t page = s->grant - GRANTS;
+        const struct vbd_extent *e = &slot->parts[i].extent;
+        uint32_t page = e->grant - GRANTS;
 
         if (r->segments[i].page != (page < PAGES ? page : PAGES) ||
-            r->segments[i].first != s->first || r->segments[i].count != s->last - s->first + 1u)
+            r->segments[i].first * VBD_SECTOR != e->offset ||
+            r->segments[i].count * VBD_SECTOR != e->len)
             return false;
     }
     return true;

@@ -3,6 +3,25 @@
  * and a pass. */
 #include "blkback/admission.h"
 
+static void keep_order(struct vbd_queue *q, uint32_t count)
+{
+    for (struct vbd_slot *slot = q->free; count > 0; slot = slot->next, count--)
+        vbd_list_append(&q->ring_order, &slot->ring_order);
+}
+
+uint32_t vbd_admitted(struct vbd_queue *q, uint32_t waiting)
+{
+    uint32_t count = q->slot_count - q->in_flight;
+
+    if (waiting > count)
+        vbd_bump(&q->counters.full, 1);
+    else
+        count = waiting;
+    if (q->config.in_order)
+        keep_order(q, count);
+    return count;
+}
+
 void vbd_give_run(struct vbd_queue *q, struct vbd_slot *slot)
 {
     if (slot->has_run)
@@ -23,7 +42,9 @@ static void use_run(struct vbd_queue *q, struct vbd_slot *slot, uint32_t page, u
     slot->bytes_least = most - slot->bytes_range + 1;
 }
 
-bool vbd_charge_run(struct vbd_queue *q, struct vbd_slot *slot)
+/* Another length than the slot's memory is for; no data gives it back. False: there is no memory.
+ */
+static bool charge_run(struct vbd_queue *q, struct vbd_slot *slot)
 {
     unsigned order;
     int64_t page;
@@ -37,6 +58,17 @@ bool vbd_charge_run(struct vbd_queue *q, struct vbd_slot *slot)
         return false;
     use_run(q, slot, (uint32_t)page, order);
     return true;
+}
+
+void vbd_admit_judged(struct vbd_queue *q, struct vbd_slot *slot)
+{
+    if (q->arrived.first != NULL || !(vbd_has_memory(slot) || charge_run(q, slot))) {
+        vbd_row_append(&q->arrived, slot);
+        return;
+    }
+    if (slot->request.effect != VBD_OP_READ)
+        vbd_order_taken(q, slot);
+    vbd_take_on(q, slot);
 }
 
 /* What slots keep for later is given back: those that are free, and those that wait for memory. */

@@ -10,44 +10,39 @@
 /* What the slot keeps is free for others. A request that never gets so far as to need memory does
  * so: its answer may have to wait for requests that do. */
 void vbd_give_run(struct vbd_queue *q, struct vbd_slot *slot);
-/* Another length than the slot's memory is for; no data gives it back. False: there is no memory.
- */
-bool vbd_charge_run(struct vbd_queue *q, struct vbd_slot *slot);
 
-VBD_INLINE bool vbd_charge_memory(struct vbd_queue *q, struct vbd_slot *slot)
+/* How many of the waiting requests get a slot: the first ones of q->free. */
+uint32_t vbd_admitted(struct vbd_queue *q, uint32_t waiting);
+
+/* The slot is taken into use. */
+VBD_INLINE void vbd_admit(struct vbd_slot *slot, uint64_t now)
 {
-    return slot->bytes - slot->bytes_least < slot->bytes_range || vbd_charge_run(q, slot);
-}
-
-/* A slot for the next request, or NULL. */
-VBD_INLINE struct vbd_slot *vbd_admit(struct vbd_queue *q)
-{
-    struct vbd_slot *slot = q->free;
-
-    if (slot == NULL)
-        return NULL;
-    q->free = slot->next;
     slot->status = VBD_STATUS_OKAY;
     slot->undescribed = slot->fetched = slot->copy_failed = slot->alone = false;
     slot->barrier = VBD_BARRIER_FLUSH_BEFORE;
-    slot->taken_at = q->now;
-    if (q->config.in_order)
-        vbd_list_append(&q->ring_order, &slot->ring_order);
-    return slot;
+    slot->taken_at = now;
 }
 
 /* A request that has been judged goes on at once, or waits behind others for memory. */
-VBD_INLINE void vbd_admit_judged(struct vbd_queue *q, struct vbd_slot *slot)
+void vbd_admit_judged(struct vbd_queue *q, struct vbd_slot *slot);
+
+/* Whether the slot has the memory that the request needs. */
+VBD_INLINE bool vbd_has_memory(const struct vbd_slot *slot)
 {
-    if (q->arrived.first != NULL || !vbd_charge_memory(q, slot)) {
-        vbd_row_append(&q->arrived, slot);
+    return slot->bytes - slot->bytes_least < slot->bytes_range;
+}
+
+/* The same for a direct read or write. */
+VBD_INLINE void vbd_admit_direct(struct vbd_queue *q, struct vbd_slot *slot)
+{
+    if (!vbd_way_free(q) || !vbd_has_memory(slot)) {
+        vbd_admit_judged(q, slot);
         return;
     }
-    if (slot->request.effect != VBD_OP_READ) {
-        vbd_order_taken(q, slot);
-        q->unfetched++;
-    }
-    vbd_take_on(q, slot);
+    if (slot->request.operation == VBD_OP_WRITE)
+        vbd_order_write_taken(q, slot);
+    vbd_prepare(slot);
+    vbd_put_in_batch(q, slot);
 }
 
 #endif

@@ -30,6 +30,12 @@ VBD_INLINE void vbd_put_in_batch(struct vbd_queue *q, struct vbd_slot *slot)
     q->batch[q->batch_count++] = &slot->io;
 }
 
+/* Nothing stands before a read or write that has been judged now. */
+VBD_INLINE bool vbd_way_free(const struct vbd_queue *q)
+{
+    return ((uintptr_t)q->arrived.first | (uintptr_t)q->taken.first | (uintptr_t)q->barrier) == 0;
+}
+
 /* A request that has its memory; what is not a read or write, and all behind it, is put into the
  * batch by a pass. */
 VBD_INLINE void vbd_take_on(struct vbd_queue *q, struct vbd_slot *slot)

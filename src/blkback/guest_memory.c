@@ -5,6 +5,12 @@
 
 #include "blkback/admission.h"
 
+#define SAME_PLACE(field)                                                                          \
+    (offsetof(struct vbd_grant_copy, field) - offsetof(struct vbd_grant_copy, grant) ==            \
+     offsetof(struct vbd_extent, field))
+
+_Static_assert(SAME_PLACE(offset) && SAME_PLACE(len), "an extent is copied into a piece");
+
 /* --- pieces of a batch --- */
 
 static void piece_failed(struct vbd_queue *q, uint32_t piece)
@@ -32,19 +38,33 @@ static void copy_pieces(struct vbd_queue *q, enum vbd_copy_direction direction)
         piece_failed(q, i);
 }
 
+/* Where the next piece goes; kept in registers, and not in the queue. */
+struct place {
+    struct vbd_grant_copy *piece;
+    struct vbd_slot **owner;
+};
+
+VBD_INLINE struct place next_place(struct vbd_queue *q)
+{
+    return (struct place){q->pieces + q->piece_count, q->owners + q->piece_count};
+}
+
 /* Room for one more piece. */
 VBD_INLINE struct vbd_grant_copy *add_piece(struct vbd_queue *q, enum vbd_copy_direction direction,
-                                            struct vbd_slot *owner)
+                                            struct vbd_slot *owner, struct place *at)
 {
-    uint32_t at = q->piece_count;
-
-    if (at == VBD_PIECES) {
+    if (at->owner == q->owners + VBD_PIECES) {
+        q->piece_count = VBD_PIECES;
         copy_pieces(q, direction);
-        at = 0;
+        *at = next_place(q);
     }
-    q->owners[at] = owner;
-    q->piece_count = at + 1;
-    return &q->pieces[at];
+    *at->owner++ = owner;
+    return at->piece++;
+}
+
+VBD_INLINE void set_place(struct vbd_queue *q, const struct place *at)
+{
+    q->piece_count = (uint32_t)(at->owner - q->owners);
 }
 
 /* --- through mappings --- */
@@ -66,53 +86,49 @@ static bool copy_through_mapping(struct vbd_queue *q, enum vbd_copy_direction di
 static void copy_piece(struct vbd_queue *q, enum vbd_copy_direction direction,
                        struct vbd_slot *owner, struct vbd_grant_copy piece)
 {
-    if (q->config.persistent_max == 0 || !copy_through_mapping(q, direction, &piece))
-        *add_piece(q, direction, owner) = piece;
+    struct place at = next_place(q);
+
+    if (q->config.persistent_max > 0 && copy_through_mapping(q, direction, &piece))
+        return;
+    *add_piece(q, direction, owner, &at) = piece;
+    set_place(q, &at);
 }
 
 /* --- a slot's data, packed tightly in its buffer --- */
 
-/* A segment's piece; returns its length. */
-VBD_INLINE uint32_t describe(const struct vbd_segment *segment, char *local,
+/* The segment's piece; returns its length. */
+VBD_INLINE uint32_t describe(const struct vbd_extent *extent, char *local,
                              struct vbd_grant_copy *ret)
 {
-    uint32_t first = segment->first, len = (segment->last - first + 1) * VBD_SECTOR;
-
-    ret->grant = segment->grant;
     ret->local = local;
-    ret->offset = (uint16_t)(first * VBD_SECTOR);
-    ret->len = (uint16_t)len;
+    memcpy((char *)ret + offsetof(struct vbd_grant_copy, grant), extent, sizeof *extent);
     ret->status = 0;
-    return len;
+    return extent->len;
 }
 
 static void copy_data_mapped(struct vbd_queue *q, enum vbd_copy_direction direction,
                              struct vbd_slot *slot)
 {
-    char *at = slot->buffer;
+    char *local = slot->buffer;
 
     for (uint32_t i = 0; i < slot->request.segment_count; i++) {
         struct vbd_grant_copy piece;
-        uint32_t len = describe(&slot->segments[i], at, &piece);
+        uint32_t len = describe(&slot->parts[i].extent, local, &piece);
 
         copy_piece(q, direction, slot, piece);
-        at += len;
+        local += len;
     }
 }
 
-VBD_INLINE void copy_data(struct vbd_queue *q, enum vbd_copy_direction direction,
-                          struct vbd_slot *slot)
+VBD_INLINE void add_data(struct vbd_queue *q, enum vbd_copy_direction direction,
+                         struct vbd_slot *slot, struct place *at)
 {
-    const struct vbd_segment *s = slot->segments, *end = s + slot->request.segment_count;
-    char *at = slot->buffer;
+    const union vbd_descriptor *part = slot->parts, *end = part + slot->request.segment_count;
+    char *local = slot->buffer;
 
-    if (q->config.persistent_max > 0) {
-        copy_data_mapped(q, direction, slot);
-        return;
-    }
     do /* there is at least one */
-        at += describe(s, at, add_piece(q, direction, slot));
-    while (++s != end);
+        local += describe(&part->extent, local, add_piece(q, direction, slot, at));
+    while (++part != end);
 }
 
 static void grant_error(struct vbd_queue *q, struct vbd_slot *slot)
@@ -189,10 +205,17 @@ static bool must_fetch(const struct vbd_slot *slot)
 
 static void fetch(struct vbd_queue *q, struct vbd_slot *slot)
 {
+    struct place at = next_place(q);
+
     if (!must_fetch(slot))
         return;
-    copy_data(q, VBD_COPY_FROM_GUEST, slot);
     slot->fetched = true;
+    if (q->config.persistent_max > 0) {
+        copy_data_mapped(q, VBD_COPY_FROM_GUEST, slot);
+        return;
+    }
+    add_data(q, VBD_COPY_FROM_GUEST, slot, &at);
+    set_place(q, &at);
 }
 
 static void drop(struct vbd_queue *q, struct vbd_slot *slot)
@@ -251,16 +274,40 @@ static uint64_t fail_undelivered(struct vbd_queue *q)
     return bytes;
 }
 
-void vbd_deliver_read(struct vbd_queue *q)
+static uint64_t deliver_mapped(struct vbd_queue *q)
 {
     uint64_t bytes = 0;
 
-    if (q->completed.first == NULL)
-        return;
     for (struct vbd_slot *slot = q->completed.first; slot != NULL; slot = slot->next) {
-        copy_data(q, VBD_COPY_TO_GUEST, slot);
+        copy_data_mapped(q, VBD_COPY_TO_GUEST, slot);
         bytes += slot->bytes;
     }
+    return bytes;
+}
+
+/* Returns how many bytes there are. */
+static uint64_t deliver(struct vbd_queue *q)
+{
+    uint64_t bytes = 0;
+    struct place at = next_place(q);
+
+    if (q->config.persistent_max > 0)
+        return deliver_mapped(q);
+    for (struct vbd_slot *slot = q->completed.first; slot != NULL; slot = slot->next) {
+        add_data(q, VBD_COPY_TO_GUEST, slot, &at);
+        bytes += slot->bytes;
+    }
+    set_place(q, &at);
+    return bytes;
+}
+
+void vbd_deliver_read(struct vbd_queue *q)
+{
+    uint64_t bytes;
+
+    if (q->completed.first == NULL)
+        return;
+    bytes = deliver(q);
     copy_pieces(q, VBD_COPY_TO_GUEST);
     if (copies_failed(q))
         bytes -= fail_undelivered(q);

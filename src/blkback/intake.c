@@ -32,24 +32,28 @@ static void refuse(struct vbd_queue *q, struct vbd_slot *slot, enum vbd_verdict 
 
 /* --- judging --- */
 
-VBD_INLINE void accept(struct vbd_queue *q, struct vbd_slot *slot)
+VBD_INLINE void tally(struct vbd_queue *q, const struct vbd_slot *slot)
 {
     q->tally.effects[slot->request.effect]++; /* judged: one that is known */
     q->tally.segments += slot->request.segment_count;
-    vbd_admit_judged(q, slot);
+}
+
+VBD_INLINE enum vbd_verdict validate_segments(struct vbd_queue *q, struct vbd_slot *slot)
+{
+    return vbd_validate_segments(&slot->request, slot->parts, &q->config.disk, &slot->bytes);
 }
 
 /* Whether it was accepted. */
-VBD_INLINE bool judge_segments(struct vbd_queue *q, struct vbd_slot *slot)
+static bool judge_segments(struct vbd_queue *q, struct vbd_slot *slot)
 {
-    enum vbd_verdict verdict =
-        vbd_validate_segments(&slot->request, slot->segments, &q->config.disk, &slot->bytes);
+    enum vbd_verdict verdict = validate_segments(q, slot);
 
     if (verdict != VBD_REQUEST_OK) {
         refuse(q, slot, verdict);
         return false;
     }
-    accept(q, slot);
+    tally(q, slot);
+    vbd_admit_judged(q, slot);
     return true;
 }
 
@@ -62,62 +66,89 @@ void vbd_judge_segments(struct vbd_queue *q, struct vbd_slot *slot)
 
 static void await_descriptors(struct vbd_queue *q, struct vbd_slot *slot)
 {
-    slot->segments = slot->indirect; /* fetched and judged next */
+    slot->parts = slot->indirect; /* fetched and judged next */
     slot->undescribed = true;
     q->undescribed++;
     vbd_row_append(&q->arrived, slot);
 }
 
-/* Not a direct read or write, and judged but for segments. */
+/* Not a direct read or write. A barrier without data has no place, whatever its sector says. */
 static void judge_other(struct vbd_queue *q, struct vbd_slot *slot)
 {
+    enum vbd_verdict verdict;
+
+    vbd_layout_decode_other(&slot->request);
+    verdict = vbd_validate_other(&slot->request, &q->config.disk);
     slot->bytes = 0;
-    if (slot->request.operation == VBD_OP_INDIRECT)
+    if (verdict != VBD_REQUEST_OK) {
+        refuse(q, slot, verdict);
+    } else if (slot->request.operation == VBD_OP_INDIRECT) {
         await_descriptors(q, slot);
-    else if (slot->request.operation == VBD_OP_WRITE_BARRIER)
+    } else if (slot->request.segment_count > 0) {
         (void)judge_segments(q, slot);
-    else
-        accept(q, slot);
+    } else {
+        tally(q, slot);
+        vbd_admit_judged(q, slot);
+    }
+}
+
+VBD_INLINE void judge_direct(struct vbd_queue *q, struct vbd_slot *slot)
+{
+    enum vbd_verdict verdict = vbd_validate_direct(&slot->request, &q->config.disk);
+
+    if (verdict == VBD_REQUEST_OK)
+        verdict = validate_segments(q, slot);
+    if (verdict != VBD_REQUEST_OK) {
+        refuse(q, slot, verdict);
+        return;
+    }
+    tally(q, slot);
+    vbd_admit_direct(q, slot);
 }
 
 VBD_INLINE void judge(struct vbd_queue *q, struct vbd_slot *slot)
 {
-    enum vbd_verdict verdict = vbd_validate(&slot->request, &q->config.disk);
-
-    slot->segments = slot->request.segments;
-    if (verdict != VBD_REQUEST_OK)
-        refuse(q, slot, verdict);
-    else if (slot->request.operation <= VBD_OP_WRITE)
-        (void)judge_segments(q, slot);
+    slot->parts = slot->request.parts;
+    if (slot->request.operation <= VBD_OP_WRITE)
+        judge_direct(q, slot);
     else
         judge_other(q, slot);
 }
 
 /* --- taking --- */
 
-static void take(struct vbd_queue *q, uint32_t waiting)
+/* A layout that is known, and what is in no structure, makes the loop short. */
+VBD_INLINE void take(struct vbd_queue *q, uint32_t count, enum vbd_layout layout)
 {
-    struct vbd_ring ring = q->ring; /* a compiler keeps these in registers, and not the queue's */
-    struct vbd_slot *slot;
+    struct vbd_ring ring = vbd_ring_in(&q->ring, layout);
+    struct vbd_slot *slot, *next = q->free;
+    uint64_t now = q->now;
 
-    for (; waiting > 0 && (slot = vbd_admit(q)) != NULL; waiting--) {
+    while (count-- > 0) {
+        slot = next;
+        next = slot->next;
+        vbd_admit(slot, now);
         vbd_ring_take(&ring, &slot->request);
         judge(q, slot);
     }
-    q->in_flight += ring.req_cons - q->ring.req_cons;
+    q->free = next;
     q->ring.req_cons = ring.req_cons;
-    if (waiting > 0)
-        vbd_bump(&q->counters.full, 1);
 }
 
 void vbd_intake(struct vbd_queue *q)
 {
     uint32_t waiting = q->stopping || q->broken ? 0 : vbd_ring_waiting(&q->ring, &q->broken);
+    uint32_t count;
 
     if (waiting == 0)
         return;
     vbd_bump(&q->counters.passes, 1);
-    take(q, waiting);
+    count = vbd_admitted(q, waiting);
+    q->in_flight += count;
+    if (q->ring.layout == VBD_LAYOUT_X86_64)
+        take(q, count, VBD_LAYOUT_X86_64);
+    else
+        take(q, count, VBD_LAYOUT_X86_32);
 }
 
 static void count(uint64_t *counter, uint32_t by)

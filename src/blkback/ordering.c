@@ -3,11 +3,12 @@
 
 void vbd_order_taken(struct vbd_queue *q, struct vbd_slot *slot)
 {
-    slot->sequence = q->sequence++;
     if (slot->request.effect != VBD_OP_FLUSH) {
-        q->writes_in_flight++;
+        vbd_order_write_taken(q, slot);
         return;
     }
+    slot->sequence = q->sequence++;
+    q->unfetched++;
     slot->writes_before = q->writes_in_flight;
     if (slot->writes_before > 0)
         q->flushes_waiting++;

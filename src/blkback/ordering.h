@@ -16,6 +16,14 @@
 
 /* A flush, or what changes the disk. */
 void vbd_order_taken(struct vbd_queue *q, struct vbd_slot *slot);
+/* The same for a write. */
+static inline void vbd_order_write_taken(struct vbd_queue *q, struct vbd_slot *write)
+{
+    write->sequence = q->sequence++;
+    q->writes_in_flight++;
+    q->unfetched++;
+}
+
 /* Flushes that waited for this write, and for no other, are to be dispatched now. */
 void vbd_order_tell(struct vbd_queue *q, const struct vbd_slot *write);
 

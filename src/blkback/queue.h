@@ -58,10 +58,10 @@ struct vbd_queue {
     struct vbd_channel *storage; /* between begin and end */
 
     struct vbd_slot *slots;
-    struct vbd_segment *indirect; /* slots point into it */
-    void *memory;                 /* what was allocated */
-    char *pages;                  /* its first whole page; slots' runs are here */
-    struct vbd_buddy runs;        /* which pages are free */
+    union vbd_descriptor *indirect; /* slots point into it */
+    void *memory;                   /* what was allocated */
+    char *pages;                    /* its first whole page; slots' runs are here */
+    struct vbd_buddy runs;          /* which pages are free */
     uint32_t slot_count;
     uint32_t in_flight; /* slots charged */
 

@@ -24,9 +24,9 @@ VBD_INLINE void answer(struct vbd_ring *ring, const struct vbd_slot *slot)
     vbd_ring_answer(ring, &response);
 }
 
-static void answer_all(struct vbd_queue *q)
+VBD_INLINE void answer_all(struct vbd_queue *q, enum vbd_layout layout)
 {
-    struct vbd_ring ring = q->ring; /* in registers, as in intake */
+    struct vbd_ring ring = vbd_ring_in(&q->ring, layout);
     uint64_t taken_at = q->answered.first->taken_at;
     uint8_t effect = q->answered.first->request.effect;
     uint32_t measured = ring.rsp_prod;
@@ -79,7 +79,10 @@ void vbd_respond(struct vbd_queue *q)
         put_in_order(q);
     if (q->answered.first == NULL)
         return;
-    answer_all(q);
+    if (q->ring.layout == VBD_LAYOUT_X86_64)
+        answer_all(q, VBD_LAYOUT_X86_64);
+    else
+        answer_all(q, VBD_LAYOUT_X86_32);
     release_all(q);
     if (vbd_ring_publish(&q->ring)) {
         vbd_bump(&q->counters.notified, 1);

@@ -31,18 +31,18 @@ struct vbd_slot {
      */
     uint32_t bytes_least, bytes_range;
     /* Cleared when the slot is taken into use. */
-    int16_t status;                     /* enum vbd_status, for the response */
-    bool undescribed;                   /* the segments of an indirect request are not here yet */
-    bool fetched;                       /* the data of a write is here */
-    bool copy_failed;                   /* a piece of its data or descriptors could not be copied */
-    bool alone;                         /* never merged: it was, and that failed */
-    uint16_t barrier;                   /* enum vbd_barrier, the step under way */
-    uint64_t taken_at;                  /* nanoseconds */
-    const struct vbd_segment *segments; /* those of the request, wherever they are */
-    struct vbd_request request;         /* the private copy */
+    int16_t status;              /* enum vbd_status, for the response */
+    bool undescribed;            /* the segments of an indirect request are not here yet */
+    bool fetched;                /* the data of a write is here */
+    bool copy_failed;            /* a piece of its data or descriptors could not be copied */
+    bool alone;                  /* never merged: it was, and that failed */
+    uint16_t barrier;            /* enum vbd_barrier, the step under way */
+    uint64_t taken_at;           /* nanoseconds */
+    union vbd_descriptor *parts; /* the request's segments, wherever they are */
+    struct vbd_request request;  /* the private copy */
     struct vbd_iovec memory[VBD_MERGE_MAX]; /* io's: this slot's buffer, then those of `merged` */
     struct vbd_row merged;                  /* slots that go with this one */
-    struct vbd_segment *indirect;           /* room for an indirect request's segments */
+    union vbd_descriptor *indirect;         /* room for an indirect request's segments */
     uint64_t sequence;          /* flushes and what changes the disk: the order of taking */
     uint32_t writes_before;     /* flush: writes taken earlier and not finished yet */
     uint32_t page;              /* where its run of the queue's memory begins, when it has one */

@@ -17,15 +17,16 @@ static void decode_discard(uint8_t flag, const union vbd_wire_tail *tail, struct
     ret->discard.secure = (flag & VBD_WIRE_DISCARD_SECURE) != 0;
 }
 
-void vbd_layout_decode_other(uint8_t second, uint16_t third, struct vbd_request *ret)
+void vbd_layout_decode_other(struct vbd_request *request)
 {
+    uint8_t second = (uint8_t)request->segment_count;
     union vbd_wire_tail tail;
 
-    memcpy(&tail, ret->segments, sizeof tail);
-    if (ret->operation == VBD_OP_INDIRECT)
-        decode_indirect(second, third, &tail, ret);
-    else if (ret->operation == VBD_OP_DISCARD)
-        decode_discard(second, &tail, ret);
+    memcpy(&tail, request->segments, sizeof tail);
+    if (request->operation == VBD_OP_INDIRECT)
+        decode_indirect(second, request->handle, &tail, request);
+    else if (request->operation == VBD_OP_DISCARD)
+        decode_discard(second, &tail, request);
 }
 
 /* --- the front's side --- */

@@ -28,9 +28,9 @@ static inline uint32_t vbd_layout_slot_bytes(enum vbd_layout layout)
                                        : sizeof(struct vbd_wire_request_64);
 }
 
-/* What operations other than reads, writes, barriers and flushes have behind the sector; from the
- * private copy, which is in ret->segments. */
-void vbd_layout_decode_other(uint8_t second, uint16_t third, struct vbd_request *ret);
+/* What operations other than reads, writes, barriers and flushes have elsewhere than these is put
+ * into its place, once, in a request that was copied. */
+void vbd_layout_decode_other(struct vbd_request *request);
 
 /* Copies a slot out of shared memory once; no byte is read twice. The barriers make the compiler
  * forget the shared copy: what follows uses the private one. What lies behind the segment of a
@@ -55,8 +55,6 @@ VBD_INLINE void vbd_layout_copy_request(enum vbd_layout layout, const void *slot
     ret->operation = ret->effect = head.operation;
     ret->segment_count = head.second;
     ret->handle = head.third;
-    if (head.operation > VBD_OP_FLUSH)
-        vbd_layout_decode_other(head.second, head.third, ret);
 }
 
 /* Writes a response, padding included, so that no byte of this program leaks. */

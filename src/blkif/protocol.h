@@ -37,7 +37,20 @@ struct vbd_segment {
     uint16_t unused;
 };
 
+/* A segment in bytes, when it has been judged; in a struct vbd_grant_copy it is the same. */
+struct vbd_extent {
+    uint32_t grant;
+    uint16_t offset, len;
+};
+
+/* Becomes the other in its place. */
+union vbd_descriptor {
+    struct vbd_segment segment;
+    struct vbd_extent extent;
+};
+
 _Static_assert(sizeof(struct vbd_segment) == 8, "blkif_request_segment");
+_Static_assert(sizeof(union vbd_descriptor) == 8, "an extent is as large");
 
 /* A request as copied: nothing in it has been checked. */
 struct vbd_request {
@@ -48,6 +61,7 @@ struct vbd_request {
     uint64_t sector;
     union {
         struct vbd_segment segments[VBD_SEGMENTS_DIRECT]; /* unless indirect or discard */
+        union vbd_descriptor parts[VBD_SEGMENTS_DIRECT];  /* the same, for who judges them */
         uint32_t indirect_grants[VBD_INDIRECT_PAGES];     /* pages of descriptors */
         struct {
             uint64_t sectors;

@@ -89,6 +89,16 @@ VBD_INLINE const void *vbd_ring_slot(const struct vbd_ring *r, uint32_t index)
            (uint64_t)(index & (r->size - 1)) * r->slot_bytes;
 }
 
+/* A copy to go through slots with: a compiler keeps it in registers, and knows the layout. */
+VBD_INLINE struct vbd_ring vbd_ring_in(const struct vbd_ring *r, enum vbd_layout layout)
+{
+    struct vbd_ring copy = *r;
+
+    copy.layout = layout;
+    copy.slot_bytes = vbd_layout_slot_bytes(layout);
+    return copy;
+}
+
 /* Copies the next request out, once. The caller has seen that one is waiting. */
 VBD_INLINE void vbd_ring_take(struct vbd_ring *r, struct vbd_request *ret)
 {

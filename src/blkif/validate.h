@@ -30,68 +30,66 @@ enum vbd_verdict {
 };
 
 /* Of a length that is not 0. */
-static inline enum vbd_verdict vbd_check_place(const struct vbd_request *request, uint64_t sectors,
-                                               const struct vbd_disk_limits *disk)
+VBD_INLINE enum vbd_verdict vbd_check_place(const struct vbd_request *request, uint64_t sectors,
+                                            const struct vbd_disk_limits *disk)
 {
-    uint64_t size = __atomic_load_n(&disk->sectors, __ATOMIC_RELAXED);
+    uint64_t end;
 
-    if (sectors > size || request->sector > size - sectors)
+    if (__builtin_add_overflow(request->sector, sectors, &end) ||
+        end > __atomic_load_n(&disk->sectors, __ATOMIC_RELAXED))
         return VBD_REQUEST_PAST_END;
     return ((request->sector | sectors) & (disk->block_sectors - 1)) != 0 ? VBD_REQUEST_MISALIGNED
                                                                           : VBD_REQUEST_OK;
 }
 
-static inline enum vbd_verdict vbd_check_data(const struct vbd_request *request,
-                                              const struct vbd_disk_limits *disk,
-                                              uint32_t segments_max)
+/* Judges all of a direct read or write but its segments. */
+VBD_INLINE enum vbd_verdict vbd_validate_direct(const struct vbd_request *request,
+                                                const struct vbd_disk_limits *disk)
 {
-    if (request->effect != VBD_OP_READ && disk->read_only)
+    if (request->operation != VBD_OP_READ && disk->read_only)
         return VBD_REQUEST_READ_ONLY;
-    if (request->segment_count - 1u < segments_max)
-        return VBD_REQUEST_OK;
-    /* A barrier may come without data: it orders what is around it. */
-    return request->segment_count == 0 && request->operation == VBD_OP_WRITE_BARRIER
-               ? VBD_REQUEST_OK
-               : VBD_REQUEST_SEGMENT_COUNT;
+    return request->segment_count - 1u < VBD_SEGMENTS_DIRECT ? VBD_REQUEST_OK
+                                                             : VBD_REQUEST_SEGMENT_COUNT;
 }
 
-/* vbd_validate for all but direct reads and writes. */
+/* The same for other operations, and all of a flush or discard. */
 enum vbd_verdict vbd_validate_other(const struct vbd_request *request,
                                     const struct vbd_disk_limits *disk);
 
-/* Judges what can be told without segments: the operation, the number of segments, and all of a
- * flush or discard. */
-VBD_INLINE enum vbd_verdict vbd_validate(const struct vbd_request *request,
-                                         const struct vbd_disk_limits *disk)
+VBD_INLINE bool vbd_segment_in_page(const struct vbd_segment *s)
 {
-    return request->operation <= VBD_OP_WRITE ? vbd_check_data(request, disk, VBD_SEGMENTS_DIRECT)
-                                              : vbd_validate_other(request, disk);
+    return s->first <= s->last && s->last < VBD_SECTORS_PER_PAGE;
 }
 
-/* Judges the segments of a request that has passed vbd_validate: request->segment_count of them,
- * copied. On VBD_REQUEST_OK *ret_bytes is the length of the data. */
+/* One that is in its page becomes an extent; returns its length in bytes. */
+VBD_INLINE uint32_t vbd_make_extent(union vbd_descriptor *d)
+{
+    uint32_t offset = d->segment.first * (uint32_t)VBD_SECTOR;
+    uint32_t len = (d->segment.last + 1u) * VBD_SECTOR - offset;
+
+    d->extent.offset = (uint16_t)offset;
+    d->extent.len = (uint16_t)len;
+    return len;
+}
+
+/* Judges the segments of a request that has passed one of those: request->segment_count of them, at
+ * least one, copied. On VBD_REQUEST_OK they are extents, and *ret_bytes is the length of the data.
+ */
 VBD_INLINE enum vbd_verdict vbd_validate_segments(const struct vbd_request *request,
-                                                  const struct vbd_segment *segments,
+                                                  union vbd_descriptor *parts,
                                                   const struct vbd_disk_limits *disk,
                                                   uint32_t *ret_bytes)
 {
-    const struct vbd_segment *s = segments, *end = s + request->segment_count;
-    uint32_t sectors = request->segment_count; /* at most 4096 segments of 8: no overflow */
-    enum vbd_verdict v;
+    union vbd_descriptor *at = parts, *end = at + request->segment_count;
+    uint32_t bytes = 0; /* at most 4096 segments of a page: no overflow */
 
-    if (s == end) { /* a barrier without data has no place, whatever its sector says */
-        *ret_bytes = 0;
-        return VBD_REQUEST_OK;
-    }
     do {
-        if (s->first > s->last || s->last >= VBD_SECTORS_PER_PAGE)
+        if (!vbd_segment_in_page(&at->segment))
             return VBD_REQUEST_SEGMENT_RANGE;
-        sectors += (uint32_t)(s->last - s->first);
-    } while (++s != end);
-    v = vbd_check_place(request, sectors, disk);
-    if (v == VBD_REQUEST_OK)
-        *ret_bytes = sectors * VBD_SECTOR;
-    return v;
+        bytes += vbd_make_extent(at);
+    } while (++at != end);
+    *ret_bytes = bytes;
+    return vbd_check_place(request, bytes / VBD_SECTOR, disk);
 }
 
 #endif
