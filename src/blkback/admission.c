@@ -62,7 +62,7 @@ static bool charge_run(struct vbd_queue *q, struct vbd_slot *slot)
 
 void vbd_admit_judged(struct vbd_queue *q, struct vbd_slot *slot)
 {
-    if (q->arrived.first != NULL || !(vbd_has_memory(slot) || charge_run(q, slot))) {
+    if (q->arrived.first != NULL || !(vbd_has_memory(slot, slot->bytes) || charge_run(q, slot))) {
         vbd_row_append(&q->arrived, slot);
         return;
     }

@@ -26,23 +26,24 @@ VBD_INLINE void vbd_admit(struct vbd_slot *slot, uint64_t now)
 /* A request that has been judged goes on at once, or waits behind others for memory. */
 void vbd_admit_judged(struct vbd_queue *q, struct vbd_slot *slot);
 
-/* Whether the slot has the memory that the request needs. */
-VBD_INLINE bool vbd_has_memory(const struct vbd_slot *slot)
+/* Whether the slot has the memory that a request needs. */
+VBD_INLINE bool vbd_has_memory(const struct vbd_slot *slot, uint32_t bytes)
 {
-    return slot->bytes - slot->bytes_least < slot->bytes_range;
+    return bytes - slot->bytes_least < slot->bytes_range;
 }
 
 /* The same for a direct read or write. */
-VBD_INLINE void vbd_admit_direct(struct vbd_queue *q, struct vbd_slot *slot)
+VBD_INLINE void vbd_admit_direct(struct vbd_queue *q, struct vbd_slot *slot, uint8_t operation,
+                                 uint64_t sector, uint32_t bytes)
 {
-    if (!vbd_way_free(q) || !vbd_has_memory(slot)) {
+    if (!vbd_way_free(q) || !vbd_has_memory(slot, bytes)) {
         vbd_admit_judged(q, slot);
         return;
     }
-    if (slot->request.operation == VBD_OP_WRITE)
+    if (operation == VBD_OP_WRITE)
         vbd_order_write_taken(q, slot);
-    vbd_prepare(slot);
-    vbd_put_in_batch(q, slot);
+    vbd_prepare(slot, operation, sector, bytes);
+    vbd_put_in_batch(q, slot, sector * VBD_SECTOR, bytes);
 }
 
 #endif

@@ -140,10 +140,10 @@ static void add_taken(struct vbd_queue *q)
             vbd_row_append(&q->flushes, slot);
             continue;
         }
-        vbd_prepare(slot);
+        vbd_prepare_request(slot);
         if (!vbd_slot_plain(slot))
             prepare_other(q, slot);
-        vbd_put_in_batch(q, slot);
+        vbd_put_in_batch(q, slot, slot->io.offset, slot->io.length);
     }
 }
 

@@ -10,24 +10,35 @@ _Static_assert((int)VBD_IO_READ == (int)VBD_OP_READ && (int)VBD_IO_WRITE == (int
                "the same numbers");
 
 /* As a read or write; io.memory and io.done stay what they are. */
-VBD_INLINE void vbd_prepare(struct vbd_slot *slot)
+VBD_INLINE void vbd_prepare(struct vbd_slot *slot, uint8_t effect, uint64_t sector, uint32_t bytes)
 {
     struct vbd_io *io = &slot->io;
 
-    io->op = (enum vbd_io_op)slot->request.effect;
+    io->op = (enum vbd_io_op)effect;
     io->secure = false;
-    io->offset = slot->request.sector * VBD_SECTOR; /* judged where there is data: no overflow */
-    io->length = slot->bytes;
-    slot->memory[0] = (struct vbd_iovec){slot->buffer, slot->bytes};
+    io->offset = sector * VBD_SECTOR; /* judged where there is data: no overflow */
+    io->length = bytes;
+    slot->memory[0] = (struct vbd_iovec){slot->buffer, bytes};
     io->memory_count = 1;
 }
 
-VBD_INLINE void vbd_put_in_batch(struct vbd_queue *q, struct vbd_slot *slot)
+/* An operation that is at this place. */
+VBD_INLINE void vbd_put_in_batch(struct vbd_queue *q, struct vbd_slot *slot, uint64_t offset,
+                                 uint64_t length)
 {
-    if (slot->io.offset == q->batch_end)
+    uint32_t at = q->batch_count;
+
+    if (offset == q->batch_end)
         q->neighbours = true;
-    q->batch_end = slot->io.offset + slot->io.length;
-    q->batch[q->batch_count++] = &slot->io;
+    q->batch_end = offset + length;
+    q->batch[at] = &slot->io;
+    q->batch_count = at + 1;
+}
+
+/* As a request says. */
+VBD_INLINE void vbd_prepare_request(struct vbd_slot *slot)
+{
+    vbd_prepare(slot, slot->request.effect, slot->request.sector, slot->bytes);
 }
 
 /* Nothing stands before a read or write that has been judged now. */
@@ -41,8 +52,8 @@ VBD_INLINE bool vbd_way_free(const struct vbd_queue *q)
 VBD_INLINE void vbd_take_on(struct vbd_queue *q, struct vbd_slot *slot)
 {
     if (vbd_slot_plain(slot) && q->taken.first == NULL && q->barrier == NULL) {
-        vbd_prepare(slot);
-        vbd_put_in_batch(q, slot);
+        vbd_prepare_request(slot);
+        vbd_put_in_batch(q, slot, slot->io.offset, slot->io.length);
     } else {
         vbd_row_append(&q->taken, slot);
     }

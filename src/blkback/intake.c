@@ -32,27 +32,24 @@ static void refuse(struct vbd_queue *q, struct vbd_slot *slot, enum vbd_verdict 
 
 /* --- judging --- */
 
-VBD_INLINE void tally(struct vbd_queue *q, const struct vbd_slot *slot)
+VBD_INLINE void tally(struct vbd_queue *q, uint8_t effect, uint16_t segment_count)
 {
-    q->tally.effects[slot->request.effect]++; /* judged: one that is known */
-    q->tally.segments += slot->request.segment_count;
-}
-
-VBD_INLINE enum vbd_verdict validate_segments(struct vbd_queue *q, struct vbd_slot *slot)
-{
-    return vbd_validate_segments(&slot->request, slot->parts, &q->config.disk, &slot->bytes);
+    q->tally.effects[effect]++; /* judged: one that is known */
+    q->tally.segments += segment_count;
 }
 
 /* Whether it was accepted. */
 static bool judge_segments(struct vbd_queue *q, struct vbd_slot *slot)
 {
-    enum vbd_verdict verdict = validate_segments(q, slot);
+    enum vbd_verdict verdict =
+        vbd_validate_segments(slot->request.sector, slot->parts, slot->request.segment_count,
+                              &q->config.disk, &slot->bytes);
 
     if (verdict != VBD_REQUEST_OK) {
         refuse(q, slot, verdict);
         return false;
     }
-    tally(q, slot);
+    tally(q, slot->request.effect, slot->request.segment_count);
     vbd_admit_judged(q, slot);
     return true;
 }
@@ -87,23 +84,30 @@ static void judge_other(struct vbd_queue *q, struct vbd_slot *slot)
     } else if (slot->request.segment_count > 0) {
         (void)judge_segments(q, slot);
     } else {
-        tally(q, slot);
+        tally(q, slot->request.effect, slot->request.segment_count);
         vbd_admit_judged(q, slot);
     }
 }
 
+/* What is passed on from here as a number need not be loaded again. */
 VBD_INLINE void judge_direct(struct vbd_queue *q, struct vbd_slot *slot)
 {
-    enum vbd_verdict verdict = vbd_validate_direct(&slot->request, &q->config.disk);
+    const uint8_t operation = slot->request.operation;
+    const uint16_t count = slot->request.segment_count;
+    const uint64_t sector = slot->request.sector;
+    enum vbd_verdict verdict = vbd_validate_direct(operation, count, &q->config.disk);
+    uint32_t bytes;
 
     if (verdict == VBD_REQUEST_OK)
-        verdict = validate_segments(q, slot);
+        verdict =
+            vbd_validate_segments(sector, slot->request.parts, count, &q->config.disk, &bytes);
     if (verdict != VBD_REQUEST_OK) {
         refuse(q, slot, verdict);
         return;
     }
-    tally(q, slot);
-    vbd_admit_direct(q, slot);
+    slot->bytes = bytes;
+    tally(q, operation, count);
+    vbd_admit_direct(q, slot, operation, sector, bytes);
 }
 
 VBD_INLINE void judge(struct vbd_queue *q, struct vbd_slot *slot)
@@ -117,22 +121,23 @@ VBD_INLINE void judge(struct vbd_queue *q, struct vbd_slot *slot)
 
 /* --- taking --- */
 
-/* A layout that is known, and what is in no structure, makes the loop short. */
+/* What is in no structure, and a layout that is known, make the loop short. */
 VBD_INLINE void take(struct vbd_queue *q, uint32_t count, enum vbd_layout layout)
 {
-    struct vbd_ring ring = vbd_ring_in(&q->ring, layout);
+    struct vbd_ring_cursor cursor = vbd_ring_cursor(&q->ring, q->ring.req_cons, layout);
     struct vbd_slot *slot, *next = q->free;
     uint64_t now = q->now;
 
-    while (count-- > 0) {
+    q->ring.req_cons += count;
+    q->in_flight += count;
+    for (; count > 0; count--) {
         slot = next;
         next = slot->next;
         vbd_admit(slot, now);
-        vbd_ring_take(&ring, &slot->request);
+        vbd_ring_take(&cursor, &slot->request);
         judge(q, slot);
     }
     q->free = next;
-    q->ring.req_cons = ring.req_cons;
 }
 
 void vbd_intake(struct vbd_queue *q)
@@ -144,7 +149,6 @@ void vbd_intake(struct vbd_queue *q)
         return;
     vbd_bump(&q->counters.passes, 1);
     count = vbd_admitted(q, waiting);
-    q->in_flight += count;
     if (q->ring.layout == VBD_LAYOUT_X86_64)
         take(q, count, VBD_LAYOUT_X86_64);
     else

@@ -16,33 +16,40 @@ static void measure(struct vbd_queue *q, uint64_t taken_at, uint8_t effect, uint
 
 /* An indirect request is answered with what it did: Linux' blkfront takes anything else for a fault
  * of the backend, and stops for good. */
-VBD_INLINE void answer(struct vbd_ring *ring, const struct vbd_slot *slot)
+VBD_INLINE void answer(struct vbd_ring_cursor *cursor, const struct vbd_slot *slot)
 {
     struct vbd_response response = {
         .id = slot->request.id, .operation = slot->request.effect, .status = slot->status};
 
-    vbd_ring_answer(ring, &response);
+    vbd_ring_answer(cursor, &response);
+}
+
+/* The first of those that are left, and all behind it that did the same and were taken in the same
+ * pass. Returns what is left then. */
+VBD_INLINE const struct vbd_slot *answer_alike(struct vbd_queue *q, struct vbd_ring_cursor *cursor,
+                                               const struct vbd_slot *slot)
+{
+    const uint64_t taken_at = slot->taken_at;
+    const uint8_t effect = slot->request.effect;
+    uint32_t count = 0;
+
+    do {
+        answer(cursor, slot);
+        count++;
+        slot = slot->next;
+    } while (slot != NULL && slot->taken_at == taken_at && slot->request.effect == effect);
+    measure(q, taken_at, effect, count);
+    q->in_flight -= count;
+    q->ring.rsp_prod += count;
+    return slot;
 }
 
 VBD_INLINE void answer_all(struct vbd_queue *q, enum vbd_layout layout)
 {
-    struct vbd_ring ring = vbd_ring_in(&q->ring, layout);
-    uint64_t taken_at = q->answered.first->taken_at;
-    uint8_t effect = q->answered.first->request.effect;
-    uint32_t measured = ring.rsp_prod;
+    struct vbd_ring_cursor cursor = vbd_ring_cursor(&q->ring, q->ring.rsp_prod, layout);
 
-    for (const struct vbd_slot *slot = q->answered.first; slot != NULL; slot = slot->next) {
-        if (slot->taken_at != taken_at || slot->request.effect != effect) {
-            measure(q, taken_at, effect, ring.rsp_prod - measured);
-            measured = ring.rsp_prod;
-            taken_at = slot->taken_at;
-            effect = slot->request.effect;
-        }
-        answer(&ring, slot);
-    }
-    measure(q, taken_at, effect, ring.rsp_prod - measured);
-    q->in_flight -= ring.rsp_prod - q->ring.rsp_prod;
-    q->ring.rsp_prod = ring.rsp_prod;
+    for (const struct vbd_slot *slot = q->answered.first; slot != NULL;)
+        slot = answer_alike(q, &cursor, slot);
 }
 
 /* Their slots are free again. */

@@ -19,14 +19,13 @@ static void decode_discard(uint8_t flag, const union vbd_wire_tail *tail, struct
 
 void vbd_layout_decode_other(struct vbd_request *request)
 {
-    uint8_t second = (uint8_t)request->segment_count;
     union vbd_wire_tail tail;
 
     memcpy(&tail, request->segments, sizeof tail);
     if (request->operation == VBD_OP_INDIRECT)
-        decode_indirect(second, request->handle, &tail, request);
+        decode_indirect(request->second, request->handle, &tail, request);
     else if (request->operation == VBD_OP_DISCARD)
-        decode_discard(second, &tail, request);
+        decode_discard(request->second, &tail, request);
 }
 
 /* --- the front's side --- */

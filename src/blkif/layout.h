@@ -41,20 +41,18 @@ VBD_INLINE void vbd_layout_copy_request(enum vbd_layout layout, const void *slot
     const char *rest = (const char *)slot + (layout == VBD_LAYOUT_X86_32
                                                  ? offsetof(struct vbd_wire_request_32, id)
                                                  : offsetof(struct vbd_wire_request_64, id));
-    struct vbd_wire_head head;
 
-    memcpy(&head, slot, sizeof head);
+    memcpy(ret, slot, sizeof(struct vbd_wire_head));
     memcpy(&ret->id, rest, sizeof ret->id); /* from here on the layouts are the same */
     memcpy(&ret->sector, rest + 8, sizeof ret->sector);
     __asm__ volatile("" : : : "memory");
-    if (head.operation <= VBD_OP_FLUSH && head.second == 1)
+    if (ret->operation <= VBD_OP_FLUSH && ret->second == 1)
         memcpy(ret->segments, rest + 16, sizeof ret->segments[0]);
     else
         memcpy(ret->segments, rest + 16, sizeof ret->segments);
     __asm__ volatile("" : : : "memory");
-    ret->operation = ret->effect = head.operation;
-    ret->segment_count = head.second;
-    ret->handle = head.third;
+    ret->effect = ret->operation;
+    ret->segment_count = ret->second;
 }
 
 /* Writes a response, padding included, so that no byte of this program leaks. */

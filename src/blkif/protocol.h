@@ -54,8 +54,10 @@ _Static_assert(sizeof(union vbd_descriptor) == 8, "an extent is as large");
 
 /* A request as copied: nothing in it has been checked. */
 struct vbd_request {
-    uint8_t operation; /* as sent */
-    uint8_t effect;    /* the operation to carry out, and echoed: of an indirect one the inner */
+    uint8_t operation; /* as sent; and so the next two */
+    uint8_t second;    /* says something else for each operation: see wire.h */
+    uint16_t handle;
+    uint8_t effect; /* the operation to carry out, and echoed: of an indirect one the inner */
     uint16_t segment_count; /* direct or indirect */
     uint64_t id;            /* the front's own, echoed */
     uint64_t sector;
@@ -68,7 +70,6 @@ struct vbd_request {
             bool secure;
         } discard;
     };
-    uint16_t handle;
 };
 
 struct vbd_response {

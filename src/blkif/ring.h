@@ -83,37 +83,45 @@ static inline uint32_t vbd_ring_waiting(const struct vbd_ring *r, bool *broken)
     return *broken ? 0 : waiting;
 }
 
-VBD_INLINE const void *vbd_ring_slot(const struct vbd_ring *r, uint32_t index)
+/* Goes through slots: in a function a compiler keeps it in registers, and knows the layout. */
+struct vbd_ring_cursor {
+    char *at, *begin, *end; /* of the slots */
+    enum vbd_layout layout;
+};
+
+/* Begins at the slot of an index. */
+VBD_INLINE struct vbd_ring_cursor vbd_ring_cursor(const struct vbd_ring *r, uint32_t index,
+                                                  enum vbd_layout layout)
 {
-    return (const char *)r->header + VBD_RING_HEADER +
-           (uint64_t)(index & (r->size - 1)) * r->slot_bytes;
+    char *begin = (char *)r->header + VBD_RING_HEADER;
+    size_t bytes = vbd_layout_slot_bytes(layout);
+
+    return (struct vbd_ring_cursor){.at = begin + (index & (r->size - 1)) * bytes,
+                                    .begin = begin,
+                                    .end = begin + r->size * bytes,
+                                    .layout = layout};
 }
 
-/* A copy to go through slots with: a compiler keeps it in registers, and knows the layout. */
-VBD_INLINE struct vbd_ring vbd_ring_in(const struct vbd_ring *r, enum vbd_layout layout)
+VBD_INLINE void *vbd_ring_next(struct vbd_ring_cursor *c)
 {
-    struct vbd_ring copy = *r;
+    char *slot = c->at;
 
-    copy.layout = layout;
-    copy.slot_bytes = vbd_layout_slot_bytes(layout);
-    return copy;
+    c->at = slot + vbd_layout_slot_bytes(c->layout);
+    if (c->at == c->end)
+        c->at = c->begin;
+    return slot;
 }
 
 /* Copies the next request out, once. The caller has seen that one is waiting. */
-VBD_INLINE void vbd_ring_take(struct vbd_ring *r, struct vbd_request *ret)
+VBD_INLINE void vbd_ring_take(struct vbd_ring_cursor *c, struct vbd_request *ret)
 {
-    vbd_layout_copy_request(r->layout, vbd_ring_slot(r, r->req_cons), ret);
-    r->req_cons++;
+    vbd_layout_copy_request(c->layout, vbd_ring_next(c), ret);
 }
 
 /* Writes a response; the front sees it after vbd_ring_publish. */
-VBD_INLINE void vbd_ring_answer(struct vbd_ring *r, const struct vbd_response *response)
+VBD_INLINE void vbd_ring_answer(struct vbd_ring_cursor *c, const struct vbd_response *response)
 {
-    void *slot = (char *)r->header + VBD_RING_HEADER +
-                 (uint64_t)(r->rsp_prod & (r->size - 1)) * r->slot_bytes;
-
-    vbd_layout_copy_response(r->layout, response, slot);
-    r->rsp_prod++;
+    vbd_layout_copy_response(c->layout, response, vbd_ring_next(c));
 }
 
 /* Publishes the responses written so far; true when the front asked to be notified of one of them.

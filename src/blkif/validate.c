@@ -31,7 +31,7 @@ static enum vbd_verdict check_discard(const struct vbd_request *request,
         return VBD_REQUEST_READ_ONLY;
     if (request->discard.sectors == 0)
         return VBD_REQUEST_SEGMENT_COUNT;
-    return vbd_check_place(request, request->discard.sectors, disk);
+    return vbd_check_place(request->sector, request->discard.sectors, disk);
 }
 
 static enum vbd_verdict check_indirect(const struct vbd_request *request,

@@ -30,26 +30,25 @@ enum vbd_verdict {
 };
 
 /* Of a length that is not 0. */
-VBD_INLINE enum vbd_verdict vbd_check_place(const struct vbd_request *request, uint64_t sectors,
+VBD_INLINE enum vbd_verdict vbd_check_place(uint64_t sector, uint64_t sectors,
                                             const struct vbd_disk_limits *disk)
 {
     uint64_t end;
 
-    if (__builtin_add_overflow(request->sector, sectors, &end) ||
+    if (__builtin_add_overflow(sector, sectors, &end) ||
         end > __atomic_load_n(&disk->sectors, __ATOMIC_RELAXED))
         return VBD_REQUEST_PAST_END;
-    return ((request->sector | sectors) & (disk->block_sectors - 1)) != 0 ? VBD_REQUEST_MISALIGNED
-                                                                          : VBD_REQUEST_OK;
+    return ((sector | sectors) & (disk->block_sectors - 1)) != 0 ? VBD_REQUEST_MISALIGNED
+                                                                 : VBD_REQUEST_OK;
 }
 
 /* Judges all of a direct read or write but its segments. */
-VBD_INLINE enum vbd_verdict vbd_validate_direct(const struct vbd_request *request,
+VBD_INLINE enum vbd_verdict vbd_validate_direct(uint8_t operation, uint16_t segment_count,
                                                 const struct vbd_disk_limits *disk)
 {
-    if (request->operation != VBD_OP_READ && disk->read_only)
+    if (operation != VBD_OP_READ && disk->read_only)
         return VBD_REQUEST_READ_ONLY;
-    return request->segment_count - 1u < VBD_SEGMENTS_DIRECT ? VBD_REQUEST_OK
-                                                             : VBD_REQUEST_SEGMENT_COUNT;
+    return segment_count - 1u < VBD_SEGMENTS_DIRECT ? VBD_REQUEST_OK : VBD_REQUEST_SEGMENT_COUNT;
 }
 
 /* The same for other operations, and all of a flush or discard. */
@@ -64,23 +63,22 @@ VBD_INLINE bool vbd_segment_in_page(const struct vbd_segment *s)
 /* One that is in its page becomes an extent; returns its length in bytes. */
 VBD_INLINE uint32_t vbd_make_extent(union vbd_descriptor *d)
 {
-    uint32_t offset = d->segment.first * (uint32_t)VBD_SECTOR;
-    uint32_t len = (d->segment.last + 1u) * VBD_SECTOR - offset;
+    uint32_t first = d->segment.first, last = d->segment.last;
+    uint32_t len = (last - first) * VBD_SECTOR + VBD_SECTOR;
 
-    d->extent.offset = (uint16_t)offset;
+    d->extent.offset = (uint16_t)(first * VBD_SECTOR);
     d->extent.len = (uint16_t)len;
     return len;
 }
 
-/* Judges the segments of a request that has passed one of those: request->segment_count of them, at
- * least one, copied. On VBD_REQUEST_OK they are extents, and *ret_bytes is the length of the data.
- */
-VBD_INLINE enum vbd_verdict vbd_validate_segments(const struct vbd_request *request,
-                                                  union vbd_descriptor *parts,
+/* Judges the segments of a request that has passed one of those: there is at least one. On
+ * VBD_REQUEST_OK they are extents, and *ret_bytes is the length of the data. */
+VBD_INLINE enum vbd_verdict vbd_validate_segments(uint64_t sector, union vbd_descriptor *parts,
+                                                  uint16_t count,
                                                   const struct vbd_disk_limits *disk,
                                                   uint32_t *ret_bytes)
 {
-    union vbd_descriptor *at = parts, *end = at + request->segment_count;
+    union vbd_descriptor *at = parts, *end = at + count;
     uint32_t bytes = 0; /* at most 4096 segments of a page: no overflow */
 
     do {
@@ -89,7 +87,7 @@ VBD_INLINE enum vbd_verdict vbd_validate_segments(const struct vbd_request *requ
         bytes += vbd_make_extent(at);
     } while (++at != end);
     *ret_bytes = bytes;
-    return vbd_check_place(request, bytes / VBD_SECTOR, disk);
+    return vbd_check_place(sector, bytes / VBD_SECTOR, disk);
 }
 
 #endif

@@ -68,6 +68,9 @@ struct vbd_wire_response_32 {
 } __attribute__((packed, aligned(4)));
 
 _Static_assert(sizeof(struct vbd_wire_head) == 4, "blkif_request");
+_Static_assert(offsetof(struct vbd_request, second) == offsetof(struct vbd_wire_head, second) &&
+                   offsetof(struct vbd_request, handle) == offsetof(struct vbd_wire_head, third),
+               "a head is copied into a request");
 _Static_assert(sizeof(union vbd_wire_tail) == VBD_SEGMENTS_DIRECT * sizeof(struct vbd_segment),
                "a tail is copied into a request's segments");
 _Static_assert(sizeof(struct vbd_wire_request_64) == 112, "blkif_request, x86_64");
