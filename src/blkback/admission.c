@@ -85,8 +85,6 @@ void vbd_admit_data(struct vbd_queue *q)
     struct vbd_row waiting = {NULL, &waiting.first};
     struct vbd_slot *slot;
 
-    if (q->arrived.first == NULL)
-        return;
     collect(q);
     vbd_row_append_all(&waiting, &q->arrived);
     while ((slot = vbd_row_pop(&waiting)) != NULL)

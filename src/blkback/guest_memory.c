@@ -19,6 +19,18 @@ static void piece_failed(struct vbd_queue *q, uint32_t piece)
     q->copies_failed = true;
 }
 
+/* Four at a time: nearly always all are looked at. */
+static bool any_failed(const struct vbd_grant_copy *piece, uint32_t count)
+{
+    int failed = 0;
+
+    for (; count >= 4; count -= 4, piece += 4)
+        failed |= piece[0].status | piece[1].status | piece[2].status | piece[3].status;
+    for (; count > 0; count--, piece++)
+        failed |= piece->status;
+    return failed != 0;
+}
+
 static void copy_pieces(struct vbd_queue *q, enum vbd_copy_direction direction)
 {
     const struct vbd_hypervisor *h = q->config.hypervisor;
@@ -31,11 +43,11 @@ static void copy_pieces(struct vbd_queue *q, enum vbd_copy_direction direction)
     vbd_bump(&q->counters.copies, 1);
     vbd_bump(&q->counters.system_calls, 1);
     done = h->copy(h->ctx, q->config.domid, direction, q->pieces, count) == 0;
-    for (uint32_t i = 0; done && i < count; i++)
-        if (q->pieces[i].status != 0)
+    if (done && !any_failed(q->pieces, count))
+        return;
+    for (uint32_t i = 0; i < count; i++)
+        if (!done || q->pieces[i].status != 0)
             piece_failed(q, i);
-    for (uint32_t i = 0; !done && i < count; i++)
-        piece_failed(q, i);
 }
 
 /* Where the next piece goes; kept in registers, and not in the queue. */
@@ -185,8 +197,6 @@ static void judge_described(struct vbd_queue *q)
 
 void vbd_fetch_descriptors(struct vbd_queue *q)
 {
-    if (q->undescribed == 0)
-        return;
     for (struct vbd_slot *slot = q->arrived.first; slot != NULL; slot = slot->next)
         if (slot->undescribed)
             copy_descriptors(q, slot);
@@ -248,8 +258,6 @@ static void drop_unfetched(struct vbd_queue *q)
 
 void vbd_fetch_written(struct vbd_queue *q)
 {
-    if (q->unfetched == 0)
-        return;
     for (uint32_t i = 0; i < q->batch_count; i++)
         fetch(q, VBD_CONTAINER(q->batch[i], struct vbd_slot, io));
     for (struct vbd_slot *slot = q->taken.first; slot != NULL; slot = slot->next)
@@ -303,11 +311,8 @@ static uint64_t deliver(struct vbd_queue *q)
 
 void vbd_deliver_read(struct vbd_queue *q)
 {
-    uint64_t bytes;
+    uint64_t bytes = deliver(q);
 
-    if (q->completed.first == NULL)
-        return;
-    bytes = deliver(q);
     copy_pieces(q, VBD_COPY_TO_GUEST);
     if (copies_failed(q))
         bytes -= fail_undelivered(q);

@@ -89,11 +89,10 @@ static void judge_other(struct vbd_queue *q, struct vbd_slot *slot)
     }
 }
 
-/* What is passed on from here as a number need not be loaded again. */
-VBD_INLINE void judge_direct(struct vbd_queue *q, struct vbd_slot *slot)
+/* A direct read or write. What is passed on from here as a number need not be loaded again. */
+VBD_INLINE void judge_direct(struct vbd_queue *q, struct vbd_slot *slot, uint16_t count)
 {
     const uint8_t operation = slot->request.operation;
-    const uint16_t count = slot->request.segment_count;
     const uint64_t sector = slot->request.sector;
     enum vbd_verdict verdict = vbd_validate_direct(operation, count, &q->config.disk);
     uint32_t bytes;
@@ -110,11 +109,11 @@ VBD_INLINE void judge_direct(struct vbd_queue *q, struct vbd_slot *slot)
     vbd_admit_direct(q, slot, operation, sector, bytes);
 }
 
-VBD_INLINE void judge(struct vbd_queue *q, struct vbd_slot *slot)
+/* Not a read or write of one segment. */
+static void judge_large(struct vbd_queue *q, struct vbd_slot *slot)
 {
-    slot->parts = slot->request.parts;
     if (slot->request.operation <= VBD_OP_WRITE)
-        judge_direct(q, slot);
+        judge_direct(q, slot, slot->request.segment_count);
     else
         judge_other(q, slot);
 }
@@ -134,8 +133,11 @@ VBD_INLINE void take(struct vbd_queue *q, uint32_t count, enum vbd_layout layout
         slot = next;
         next = slot->next;
         vbd_admit(slot, now);
-        vbd_ring_take(&cursor, &slot->request);
-        judge(q, slot);
+        slot->parts = slot->request.parts;
+        if (vbd_ring_take(&cursor, &slot->request))
+            judge_direct(q, slot, 1);
+        else
+            judge_large(q, slot);
     }
     q->free = next;
 }

@@ -126,13 +126,20 @@ bool vbd_queue_poll(struct vbd_queue *q, uint64_t now)
     q->now = now;
     q->released = false;
     vbd_intake(q);
-    vbd_fetch_descriptors(q);
+    if (q->undescribed > 0)
+        vbd_fetch_descriptors(q);
     vbd_count_taken(q);
-    vbd_admit_data(q);
-    vbd_fetch_written(q);
+    if (q->arrived.first != NULL)
+        vbd_admit_data(q);
+    if (q->unfetched > 0)
+        vbd_fetch_written(q);
     vbd_dispatch(q);
-    vbd_deliver_read(q);
-    vbd_respond(q);
+    if (q->completed.first != NULL)
+        vbd_deliver_read(q);
+    if (q->config.in_order)
+        vbd_put_in_order(q);
+    if (q->answered.first != NULL)
+        vbd_respond(q);
     vbd_persistent_expire(&q->persistent, now);
     return q->released && q->arrived.first != NULL; /* there is memory for them now */
 }

@@ -107,7 +107,7 @@ void vbd_queue_free(struct vbd_queue *q);
 /* The disk has another size from now on, in sectors of 512 bytes. Any thread. */
 void vbd_queue_resize(struct vbd_queue *q, uint64_t sectors);
 
-/* --- the rooms of a pass, in order --- */
+/* --- the rooms of a pass, in order; called when there is something for them --- */
 void vbd_intake(struct vbd_queue *q);
 void vbd_fetch_descriptors(struct vbd_queue *q);
 /* intake: the segments of an indirect request are here; it goes on or is refused. */
@@ -122,6 +122,8 @@ void vbd_dispatch_done(struct vbd_io *io, int result);
 /* Whether the slot goes to the storage with `first`, behind which it is on the disk. */
 bool vbd_merge(struct vbd_slot *first, struct vbd_slot *slot);
 void vbd_deliver_read(struct vbd_queue *q);
+/* Leaves those in `answered` whose turn it is: config.in_order. */
+void vbd_put_in_order(struct vbd_queue *q);
 void vbd_respond(struct vbd_queue *q);
 
 /* The slot's fate is known: it is answered in this pass or the next. */

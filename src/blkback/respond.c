@@ -61,8 +61,7 @@ static void release_all(struct vbd_queue *q)
     q->released = true;
 }
 
-/* Leaves those to be answered whose turn it is. */
-static void put_in_order(struct vbd_queue *q)
+void vbd_put_in_order(struct vbd_queue *q)
 {
     struct vbd_slot *slot;
 
@@ -82,10 +81,6 @@ void vbd_respond(struct vbd_queue *q)
 {
     const struct vbd_hypervisor *h = q->config.hypervisor;
 
-    if (q->config.in_order)
-        put_in_order(q);
-    if (q->answered.first == NULL)
-        return;
     if (q->ring.layout == VBD_LAYOUT_X86_64)
         answer_all(q, VBD_LAYOUT_X86_64);
     else

@@ -33,26 +33,26 @@ static inline uint32_t vbd_layout_slot_bytes(enum vbd_layout layout)
 void vbd_layout_decode_other(struct vbd_request *request);
 
 /* Copies a slot out of shared memory once; no byte is read twice. The barriers make the compiler
- * forget the shared copy: what follows uses the private one. What lies behind the segment of a
- * request with one is not looked at, so that its cache lines stay the front's. */
-VBD_INLINE void vbd_layout_copy_request(enum vbd_layout layout, const void *slot,
+ * forget the shared copy: what follows uses the private one. Returns whether it is a read or write
+ * of one segment: what lies behind that is not looked at, and its cache lines stay the front's. */
+VBD_INLINE bool vbd_layout_copy_request(enum vbd_layout layout, const void *slot,
                                         struct vbd_request *ret)
 {
     const char *rest = (const char *)slot + (layout == VBD_LAYOUT_X86_32
                                                  ? offsetof(struct vbd_wire_request_32, id)
                                                  : offsetof(struct vbd_wire_request_64, id));
+    bool small;
 
     memcpy(ret, slot, sizeof(struct vbd_wire_head));
     memcpy(&ret->id, rest, sizeof ret->id); /* from here on the layouts are the same */
     memcpy(&ret->sector, rest + 8, sizeof ret->sector);
     __asm__ volatile("" : : : "memory");
-    if (ret->operation <= VBD_OP_FLUSH && ret->second == 1)
-        memcpy(ret->segments, rest + 16, sizeof ret->segments[0]);
-    else
-        memcpy(ret->segments, rest + 16, sizeof ret->segments);
-    __asm__ volatile("" : : : "memory");
+    small = ret->operation <= VBD_OP_WRITE && ret->second == 1;
     ret->effect = ret->operation;
     ret->segment_count = ret->second;
+    memcpy(ret->segments, rest + 16, small ? sizeof ret->segments[0] : sizeof ret->segments);
+    __asm__ volatile("" : : : "memory");
+    return small;
 }
 
 /* Writes a response, padding included, so that no byte of this program leaks. */

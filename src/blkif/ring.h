@@ -112,10 +112,11 @@ VBD_INLINE void *vbd_ring_next(struct vbd_ring_cursor *c)
     return slot;
 }
 
-/* Copies the next request out, once. The caller has seen that one is waiting. */
-VBD_INLINE void vbd_ring_take(struct vbd_ring_cursor *c, struct vbd_request *ret)
+/* Copies the next request out, once. The caller has seen that one is waiting. Returns whether it is
+ * a read or write of one segment. */
+VBD_INLINE bool vbd_ring_take(struct vbd_ring_cursor *c, struct vbd_request *ret)
 {
-    vbd_layout_copy_request(c->layout, vbd_ring_next(c), ret);
+    return vbd_layout_copy_request(c->layout, vbd_ring_next(c), ret);
 }
 
 /* Writes a response; the front sees it after vbd_ring_publish. */
