@@ -17,7 +17,6 @@ uint32_t vbd_admitted(struct vbd_queue *q, uint32_t waiting);
 /* The slot is taken into use. */
 VBD_INLINE void vbd_admit(struct vbd_slot *slot, uint64_t now)
 {
-    slot->status = VBD_STATUS_OKAY;
     slot->undescribed = slot->fetched = slot->copy_failed = slot->alone = false;
     slot->barrier = VBD_BARRIER_FLUSH_BEFORE;
     slot->taken_at = now;
@@ -33,7 +32,7 @@ VBD_INLINE bool vbd_has_memory(const struct vbd_slot *slot, uint32_t bytes)
 }
 
 /* The same for a direct read or write. */
-VBD_INLINE void vbd_admit_direct(struct vbd_queue *q, struct vbd_slot *slot, uint8_t operation,
+VBD_INLINE void vbd_admit_direct(struct vbd_queue *q, struct vbd_slot *slot, uint32_t operation,
                                  uint64_t sector, uint32_t bytes)
 {
     if (!vbd_way_free(q) || !vbd_has_memory(slot, bytes)) {

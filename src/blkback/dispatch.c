@@ -15,6 +15,7 @@ static void failed(struct vbd_queue *q, struct vbd_slot *slot, int result)
 
 static void finish_other(struct vbd_queue *q, struct vbd_slot *slot, int result)
 {
+    slot->io.secure = false;
     if (vbd_slot_modifies(slot))
         vbd_order_write_finished(q, slot);
     if (result < 0) {
@@ -90,6 +91,7 @@ static void merged_done(struct vbd_io *io, int result)
     struct vbd_queue *q = slot->queue;
 
     io->done = vbd_dispatch_done;
+    io->memory_count = 1;
     if (result < 0) {
         take_apart(q, slot);
         return;
@@ -160,22 +162,22 @@ static bool merges(struct vbd_queue *q, struct vbd_io *first, struct vbd_io *io)
 
 static void merge_neighbours(struct vbd_queue *q)
 {
-    uint32_t kept = 0;
+    struct vbd_io **kept = q->batch;
 
-    for (uint32_t i = 0; i < q->batch_count; i++)
-        if (kept == 0 || !merges(q, q->batch[kept - 1], q->batch[i]))
-            q->batch[kept++] = q->batch[i];
-    q->batch_count = kept;
+    for (struct vbd_io **at = q->batch; at != q->batch_end; at++)
+        if (kept == q->batch || !merges(q, kept[-1], *at))
+            *kept++ = *at;
+    q->batch_end = kept;
 }
 
 /* --- submitting --- */
 
 static void submit(struct vbd_queue *q)
 {
-    uint32_t count = q->batch_count;
+    size_t count = (size_t)(q->batch_end - q->batch);
 
-    q->batch_count = 0;
-    q->batch_end = UINT64_MAX; /* no offset */
+    q->batch_end = q->batch;
+    q->batch_reaches = UINT64_MAX; /* no offset */
     q->neighbours = false;
     vbd_bump(&q->counters.submits, 1);
     q->storage->ops->submit(q->storage, q->batch, count);
@@ -186,12 +188,12 @@ static bool dispatch_batch(struct vbd_queue *q)
 {
     uint32_t before = q->dispatched;
 
-    q->dispatched += q->batch_count;
+    q->dispatched += (uint32_t)(q->batch_end - q->batch);
     if (q->taken.first != NULL)
         add_taken(q);
     if (q->neighbours)
         merge_neighbours(q);
-    if (q->batch_count > 0) {
+    if (q->batch_end != q->batch) {
         submit(q);
         return true;
     }
@@ -201,6 +203,6 @@ static bool dispatch_batch(struct vbd_queue *q)
 /* Again where a storage that completes at once made more ready. */
 void vbd_dispatch(struct vbd_queue *q)
 {
-    while ((q->batch_count > 0 || q->taken.first != NULL) && dispatch_batch(q))
+    while ((q->batch_end != q->batch || q->taken.first != NULL) && dispatch_batch(q))
         ;
 }

@@ -9,30 +9,26 @@
 _Static_assert((int)VBD_IO_READ == (int)VBD_OP_READ && (int)VBD_IO_WRITE == (int)VBD_OP_WRITE,
                "the same numbers");
 
-/* As a read or write; io.memory and io.done stay what they are. */
-VBD_INLINE void vbd_prepare(struct vbd_slot *slot, uint8_t effect, uint64_t sector, uint32_t bytes)
+/* As a read or write. What only others change (io's memory, memory_count, secure and done), they
+ * put back. */
+VBD_INLINE void vbd_prepare(struct vbd_slot *slot, uint32_t effect, uint64_t sector, uint32_t bytes)
 {
     struct vbd_io *io = &slot->io;
 
     io->op = (enum vbd_io_op)effect;
-    io->secure = false;
     io->offset = sector * VBD_SECTOR; /* judged where there is data: no overflow */
     io->length = bytes;
     slot->memory[0] = (struct vbd_iovec){slot->buffer, bytes};
-    io->memory_count = 1;
 }
 
 /* An operation that is at this place. */
 VBD_INLINE void vbd_put_in_batch(struct vbd_queue *q, struct vbd_slot *slot, uint64_t offset,
                                  uint64_t length)
 {
-    uint32_t at = q->batch_count;
-
-    if (offset == q->batch_end)
+    if (offset == q->batch_reaches)
         q->neighbours = true;
-    q->batch_end = offset + length;
-    q->batch[at] = &slot->io;
-    q->batch_count = at + 1;
+    q->batch_reaches = offset + length;
+    *q->batch_end++ = &slot->io;
 }
 
 /* As a request says. */

@@ -61,17 +61,17 @@ VBD_INLINE struct place next_place(struct vbd_queue *q)
     return (struct place){q->pieces + q->piece_count, q->owners + q->piece_count};
 }
 
-/* Room for one more piece. */
-VBD_INLINE struct vbd_grant_copy *add_piece(struct vbd_queue *q, enum vbd_copy_direction direction,
-                                            struct vbd_slot *owner, struct place *at)
+/* A piece was put there. */
+VBD_INLINE void go_on(struct vbd_queue *q, enum vbd_copy_direction direction,
+                      struct vbd_slot *owner, struct place *at)
 {
+    at->piece++;
+    *at->owner++ = owner;
     if (at->owner == q->owners + VBD_PIECES) {
         q->piece_count = VBD_PIECES;
         copy_pieces(q, direction);
         *at = next_place(q);
     }
-    *at->owner++ = owner;
-    return at->piece++;
 }
 
 VBD_INLINE void set_place(struct vbd_queue *q, const struct place *at)
@@ -102,7 +102,8 @@ static void copy_piece(struct vbd_queue *q, enum vbd_copy_direction direction,
 
     if (q->config.persistent_max > 0 && copy_through_mapping(q, direction, &piece))
         return;
-    *add_piece(q, direction, owner, &at) = piece;
+    *at.piece = piece;
+    go_on(q, direction, owner, &at);
     set_place(q, &at);
 }
 
@@ -138,9 +139,10 @@ VBD_INLINE void add_data(struct vbd_queue *q, enum vbd_copy_direction direction,
     const union vbd_descriptor *part = slot->parts, *end = part + slot->request.segment_count;
     char *local = slot->buffer;
 
-    do /* there is at least one */
-        local += describe(&part->extent, local, add_piece(q, direction, slot, at));
-    while (++part != end);
+    do { /* there is at least one */
+        local += describe(&part->extent, local, at->piece);
+        go_on(q, direction, slot, at);
+    } while (++part != end);
 }
 
 static void grant_error(struct vbd_queue *q, struct vbd_slot *slot)
@@ -237,16 +239,16 @@ static void drop(struct vbd_queue *q, struct vbd_slot *slot)
 static void drop_unfetched(struct vbd_queue *q)
 {
     struct vbd_slot **at = &q->taken.first, *slot;
-    uint32_t kept = 0;
+    struct vbd_io **kept = q->batch;
 
-    for (uint32_t i = 0; i < q->batch_count; i++) {
-        slot = VBD_CONTAINER(q->batch[i], struct vbd_slot, io);
+    for (struct vbd_io **io = q->batch; io != q->batch_end; io++) {
+        slot = VBD_CONTAINER(*io, struct vbd_slot, io);
         if (slot->copy_failed)
             drop(q, slot);
         else
-            q->batch[kept++] = q->batch[i];
+            *kept++ = *io;
     }
-    q->batch_count = kept;
+    q->batch_end = kept;
     while ((slot = *at) != NULL)
         if (slot->copy_failed) {
             vbd_row_cut(&q->taken, at);
@@ -258,8 +260,8 @@ static void drop_unfetched(struct vbd_queue *q)
 
 void vbd_fetch_written(struct vbd_queue *q)
 {
-    for (uint32_t i = 0; i < q->batch_count; i++)
-        fetch(q, VBD_CONTAINER(q->batch[i], struct vbd_slot, io));
+    for (struct vbd_io **io = q->batch; io != q->batch_end; io++)
+        fetch(q, VBD_CONTAINER(*io, struct vbd_slot, io));
     for (struct vbd_slot *slot = q->taken.first; slot != NULL; slot = slot->next)
         fetch(q, slot);
     copy_pieces(q, VBD_COPY_FROM_GUEST);
@@ -276,7 +278,7 @@ static uint64_t fail_undelivered(struct vbd_queue *q)
     for (struct vbd_slot *slot = q->completed.first; slot != NULL; slot = slot->next)
         if (slot->copy_failed) {
             vbd_bump(&q->counters.grant_errors, 1);
-            slot->status = VBD_STATUS_ERROR;
+            slot->response.status = VBD_STATUS_ERROR;
             bytes += slot->bytes;
         }
     return bytes;

@@ -32,7 +32,7 @@ static void refuse(struct vbd_queue *q, struct vbd_slot *slot, enum vbd_verdict 
 
 /* --- judging --- */
 
-VBD_INLINE void tally(struct vbd_queue *q, uint8_t effect, uint16_t segment_count)
+VBD_INLINE void tally(struct vbd_queue *q, uint32_t effect, uint32_t segment_count)
 {
     q->tally.effects[effect]++; /* judged: one that is known */
     q->tally.segments += segment_count;
@@ -69,12 +69,23 @@ static void await_descriptors(struct vbd_queue *q, struct vbd_slot *slot)
     vbd_row_append(&q->arrived, slot);
 }
 
-/* Not a direct read or write. A barrier without data has no place, whatever its sector says. */
+/* The response, unless something fails; its padding stays 0. */
+VBD_INLINE void expect_success(struct vbd_slot *slot, uint32_t effect)
+{
+    slot->response.id = slot->request.id;
+    slot->response.operation = (uint8_t)effect;
+    slot->response.status = VBD_STATUS_OKAY;
+}
+
+/* Not a direct read or write. An indirect request is answered with what it did: Linux' blkfront
+ * takes anything else for a fault of the backend, and stops for good. A barrier without data has no
+ * place, whatever its sector says. */
 static void judge_other(struct vbd_queue *q, struct vbd_slot *slot)
 {
     enum vbd_verdict verdict;
 
     vbd_layout_decode_other(&slot->request);
+    expect_success(slot, slot->request.effect);
     verdict = vbd_validate_other(&slot->request, &q->config.disk);
     slot->bytes = 0;
     if (verdict != VBD_REQUEST_OK) {
@@ -90,13 +101,14 @@ static void judge_other(struct vbd_queue *q, struct vbd_slot *slot)
 }
 
 /* A direct read or write. What is passed on from here as a number need not be loaded again. */
-VBD_INLINE void judge_direct(struct vbd_queue *q, struct vbd_slot *slot, uint16_t count)
+VBD_INLINE void judge_direct(struct vbd_queue *q, struct vbd_slot *slot, uint32_t count)
 {
-    const uint8_t operation = slot->request.operation;
+    const uint32_t operation = slot->request.operation;
     const uint64_t sector = slot->request.sector;
     enum vbd_verdict verdict = vbd_validate_direct(operation, count, &q->config.disk);
     uint32_t bytes;
 
+    expect_success(slot, operation);
     if (verdict == VBD_REQUEST_OK)
         verdict =
             vbd_validate_segments(sector, slot->request.parts, count, &q->config.disk, &bytes);

@@ -18,7 +18,7 @@ static void init_rows(struct vbd_queue *q)
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         vbd_row_init(all[i]);
     vbd_list_init(&q->ring_order);
-    q->batch_end = UINT64_MAX; /* no offset */
+    q->batch_reaches = UINT64_MAX; /* no offset */
 }
 
 /* The limit of memory, made a power of two that holds the largest request. */
@@ -40,7 +40,7 @@ static int allocate(struct vbd_queue *q)
 
     q->slots = vbd_alloc_array(a, n, sizeof *q->slots);
     q->memory = vbd_alloc(a, ((size_t)pages + 1) * VBD_RING_PAGE);
-    q->batch = vbd_alloc_array(a, n, sizeof(struct vbd_io *));
+    q->batch = q->batch_end = vbd_alloc_array(a, n, sizeof(struct vbd_io *));
     if (indirect > 0)
         q->indirect = vbd_alloc_array(a, (size_t)n * indirect, sizeof *q->indirect);
     if (q->slots == NULL || q->memory == NULL || q->batch == NULL ||
@@ -58,6 +58,7 @@ static void init_slots(struct vbd_queue *q)
 
         slot->queue = q;
         slot->io.memory = slot->memory;
+        slot->io.memory_count = 1;
         slot->io.done = vbd_dispatch_done;
         if (q->indirect != NULL)
             slot->indirect = q->indirect + (size_t)i * q->config.disk.segments_indirect;
@@ -140,7 +141,8 @@ bool vbd_queue_poll(struct vbd_queue *q, uint64_t now)
         vbd_put_in_order(q);
     if (q->answered.first != NULL)
         vbd_respond(q);
-    vbd_persistent_expire(&q->persistent, now);
+    if (q->config.persistent_max > 0)
+        vbd_persistent_expire(&q->persistent, now);
     return q->released && q->arrived.first != NULL; /* there is memory for them now */
 }
 

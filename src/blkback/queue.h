@@ -65,10 +65,9 @@ struct vbd_queue {
     uint32_t slot_count;
     uint32_t in_flight; /* slots charged */
 
-    struct vbd_io **batch; /* what goes to the storage in this pass; room for all slots */
-    uint32_t batch_count;
-    bool neighbours;    /* in the batch, perhaps */
-    uint64_t batch_end; /* where the last of it ends, on the disk */
+    struct vbd_io **batch, **batch_end; /* what goes to the storage next; room for all slots */
+    bool neighbours;                    /* in the batch, perhaps */
+    uint64_t batch_reaches;             /* where the last of it ends, on the disk */
 
     struct vbd_grant_copy pieces[VBD_PIECES];
     struct vbd_slot *owners[VBD_PIECES]; /* of the pieces */
@@ -129,7 +128,7 @@ void vbd_respond(struct vbd_queue *q);
 /* The slot's fate is known: it is answered in this pass or the next. */
 static inline void vbd_settle(struct vbd_queue *q, struct vbd_slot *slot, enum vbd_status status)
 {
-    slot->status = (int16_t)status;
+    slot->response.status = (int16_t)status;
     vbd_row_append(&q->answered, slot);
 }
 

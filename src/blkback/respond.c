@@ -14,30 +14,20 @@ static void measure(struct vbd_queue *q, uint64_t taken_at, uint8_t effect, uint
     vbd_bump(&ranges[vbd_histogram_range(q->now - taken_at)], count);
 }
 
-/* An indirect request is answered with what it did: Linux' blkfront takes anything else for a fault
- * of the backend, and stops for good. */
-VBD_INLINE void answer(struct vbd_ring_cursor *cursor, const struct vbd_slot *slot)
-{
-    struct vbd_response response = {
-        .id = slot->request.id, .operation = slot->request.effect, .status = slot->status};
-
-    vbd_ring_answer(cursor, &response);
-}
-
 /* The first of those that are left, and all behind it that did the same and were taken in the same
  * pass. Returns what is left then. */
 VBD_INLINE const struct vbd_slot *answer_alike(struct vbd_queue *q, struct vbd_ring_cursor *cursor,
                                                const struct vbd_slot *slot)
 {
     const uint64_t taken_at = slot->taken_at;
-    const uint8_t effect = slot->request.effect;
+    const uint8_t effect = slot->response.operation;
     uint32_t count = 0;
 
     do {
-        answer(cursor, slot);
+        vbd_ring_answer(cursor, &slot->response);
         count++;
         slot = slot->next;
-    } while (slot != NULL && slot->taken_at == taken_at && slot->request.effect == effect);
+    } while (slot != NULL && slot->taken_at == taken_at && slot->response.operation == effect);
     measure(q, taken_at, effect, count);
     q->in_flight -= count;
     q->ring.rsp_prod += count;

@@ -30,16 +30,16 @@ struct vbd_slot {
     /* The run at `buffer` is the right one for bytes_least and the bytes_range - 1 lengths above.
      */
     uint32_t bytes_least, bytes_range;
-    /* Cleared when the slot is taken into use. */
-    int16_t status;              /* enum vbd_status, for the response */
-    bool undescribed;            /* the segments of an indirect request are not here yet */
-    bool fetched;                /* the data of a write is here */
-    bool copy_failed;            /* a piece of its data or descriptors could not be copied */
-    bool alone;                  /* never merged: it was, and that failed */
-    uint16_t barrier;            /* enum vbd_barrier, the step under way */
-    uint64_t taken_at;           /* nanoseconds */
-    union vbd_descriptor *parts; /* the request's segments, wherever they are */
-    struct vbd_request request;  /* the private copy */
+    /* Cleared when the slot is taken into use: eight bytes. */
+    bool undescribed;             /* the segments of an indirect request are not here yet */
+    bool fetched;                 /* the data of a write is here */
+    bool copy_failed;             /* a piece of its data or descriptors could not be copied */
+    bool alone;                   /* never merged: it was, and that failed */
+    uint32_t barrier;             /* enum vbd_barrier, the step under way */
+    uint64_t taken_at;            /* nanoseconds */
+    union vbd_descriptor *parts;  /* the request's segments, wherever they are */
+    struct vbd_response response; /* what it will be, unless something fails */
+    struct vbd_request request;   /* the private copy */
     struct vbd_iovec memory[VBD_MERGE_MAX]; /* io's: this slot's buffer, then those of `merged` */
     struct vbd_row merged;                  /* slots that go with this one */
     union vbd_descriptor *indirect;         /* room for an indirect request's segments */

@@ -41,40 +41,30 @@ VBD_INLINE bool vbd_layout_copy_request(enum vbd_layout layout, const void *slot
     const char *rest = (const char *)slot + (layout == VBD_LAYOUT_X86_32
                                                  ? offsetof(struct vbd_wire_request_32, id)
                                                  : offsetof(struct vbd_wire_request_64, id));
-    bool small;
 
     memcpy(ret, slot, sizeof(struct vbd_wire_head));
     memcpy(&ret->id, rest, sizeof ret->id); /* from here on the layouts are the same */
     memcpy(&ret->sector, rest + 8, sizeof ret->sector);
     __asm__ volatile("" : : : "memory");
-    small = ret->operation <= VBD_OP_WRITE && ret->second == 1;
     ret->effect = ret->operation;
     ret->segment_count = ret->second;
-    memcpy(ret->segments, rest + 16, small ? sizeof ret->segments[0] : sizeof ret->segments);
-    __asm__ volatile("" : : : "memory");
-    return small;
+    if (ret->operation <= VBD_OP_WRITE && ret->second == 1) {
+        memcpy(ret->segments, rest + 16, sizeof ret->segments[0]);
+        __asm__ volatile("" : "+m"(ret->segments));
+        return true;
+    }
+    memcpy(ret->segments, rest + 16, sizeof ret->segments);
+    __asm__ volatile("" : "+m"(ret->segments));
+    return false;
 }
 
-/* Writes a response, padding included, so that no byte of this program leaks. */
+/* Writes a response. Its padding is 0, so that no byte of this program leaks. */
 VBD_INLINE void vbd_layout_copy_response(enum vbd_layout layout,
                                          const struct vbd_response *response, void *slot)
 {
-    if (layout == VBD_LAYOUT_X86_32) {
-        struct vbd_wire_response_32 *wire = slot;
-
-        wire->id = response->id;
-        wire->operation = response->operation;
-        wire->pad = 0;
-        wire->status = response->status;
-    } else {
-        struct vbd_wire_response_64 *wire = slot;
-
-        wire->id = response->id;
-        wire->operation = response->operation;
-        wire->pad = 0;
-        wire->status = response->status;
-        wire->tail = 0;
-    }
+    memcpy(slot, response,
+           layout == VBD_LAYOUT_X86_32 ? sizeof(struct vbd_wire_response_32)
+                                       : sizeof(struct vbd_wire_response_64));
 }
 
 /* The front's side, in the native layout. Writes a request: the whole slot, so that no byte of this

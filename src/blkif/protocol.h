@@ -72,10 +72,12 @@ struct vbd_request {
     };
 };
 
+/* As on the wire, padding included; x86_32 has no tail. */
 struct vbd_response {
     uint64_t id;
-    uint8_t operation;
+    uint8_t operation, pad;
     int16_t status; /* enum vbd_status */
+    uint32_t tail;
 };
 
 #endif

@@ -43,7 +43,7 @@ VBD_INLINE enum vbd_verdict vbd_check_place(uint64_t sector, uint64_t sectors,
 }
 
 /* Judges all of a direct read or write but its segments. */
-VBD_INLINE enum vbd_verdict vbd_validate_direct(uint8_t operation, uint16_t segment_count,
+VBD_INLINE enum vbd_verdict vbd_validate_direct(uint32_t operation, uint32_t segment_count,
                                                 const struct vbd_disk_limits *disk)
 {
     if (operation != VBD_OP_READ && disk->read_only)
@@ -74,7 +74,7 @@ VBD_INLINE uint32_t vbd_make_extent(union vbd_descriptor *d)
 /* Judges the segments of a request that has passed one of those: there is at least one. On
  * VBD_REQUEST_OK they are extents, and *ret_bytes is the length of the data. */
 VBD_INLINE enum vbd_verdict vbd_validate_segments(uint64_t sector, union vbd_descriptor *parts,
-                                                  uint16_t count,
+                                                  uint32_t count,
                                                   const struct vbd_disk_limits *disk,
                                                   uint32_t *ret_bytes)
 {
