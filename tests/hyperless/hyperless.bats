@@ -217,7 +217,7 @@ load common
 }
 
 @test "$XENSTORED: faults on demand: the n-th map, copy, share or event" {
-  machine 'serve_start
+  machine 'serve_start --option poll=0 # a backend that looks by itself does not miss events
     give_vbdkit 1
     fault() { "$VBDKIT" hyperless exec --domid 1 --fault "$1" -- "$FRONT" xvda verify --requests 200 --timeout 5; echo "$1: $?"; }
     fault share:1=refuse
