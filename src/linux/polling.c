@@ -2,7 +2,8 @@
 #include "linux/polling.h"
 
 #include <sched.h>
-#include <time.h>
+
+#include "linux/clock.h"
 
 enum {
     LOOKS = 64,           /* between two offers of the processor to others */
@@ -10,14 +11,6 @@ enum {
     PAUSE_MAX = 63,       /* sleeps after looks in vain */
     PAUSE_OF_CROWD = 100, /* and after others wanted the processor */
 };
-
-static uint64_t now_ns(void)
-{
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 static void relax(void)
 {
@@ -42,7 +35,7 @@ static bool is_nobody_waiting(uint64_t *now)
     uint64_t before = *now;
 
     (void)sched_yield();
-    *now = now_ns();
+    *now = vbd_now_ns();
     return *now - before < SWITCHED_NS;
 }
 
@@ -61,7 +54,7 @@ bool vbd_polling_look(struct vbd_polling *p, uint64_t patience, bool (*found)(vo
         p->left--;
         return false;
     }
-    now = now_ns();
+    now = vbd_now_ns();
     end = now + patience;
     while (!look_some(found, ctx)) {
         if (!is_nobody_waiting(&now)) {

@@ -10,10 +10,10 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/list.h"
+#include "linux/clock.h"
 #include "linux/loop.h"
 #include "linux/polling.h"
 #include "vbdkit/queue.h"
@@ -83,14 +83,6 @@ static bool poll_fd(struct vbd_run *run, int fd, struct vbd_loop_entry *entry, b
     return true;
 }
 
-static uint64_t now_ns(void)
-{
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 /* How long to wait at most for the deadline; 0: there is none. */
 static uint64_t patience(uint64_t deadline, uint64_t now)
 {
@@ -128,7 +120,7 @@ static bool is_over(struct vbd_run *run)
 static bool turn(struct vbd_run *run)
 {
     const struct vbd_hypervisor *h = run->threads->hypervisor;
-    uint64_t now = now_ns();
+    uint64_t now = vbd_now_ns();
     bool more;
 
     if (atomic_load(&run->stop))

@@ -5,19 +5,11 @@
  * It is given up while it does not pay: each moment in vain doubles how many answers are waited for
  * asleep before the next try. On one processor it never pays. */
 #include <sched.h>
-#include <time.h>
 
+#include "linux/clock.h"
 #include "linux/xsc_client.h"
 
 enum { MOMENT_NS = 60000, PAUSE_MAX = 1024 /* answers */ };
-
-static int64_t now_ns(void)
-{
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
 
 void xsc_spin_init(struct xsc_spin *s)
 {
@@ -41,12 +33,12 @@ static bool may_spin(struct xsc_spin *s)
 /* As xsc_transport_read: 0 when the moment is over. */
 static long spin(const struct xsc_transport *t, void *buffer, size_t size)
 {
-    int64_t end = now_ns() + MOMENT_NS;
+    int64_t end = (int64_t)vbd_now_ns() + MOMENT_NS;
     long n;
 
     do
         n = xsc_transport_read(t, buffer, size, false);
-    while (n == 0 && now_ns() < end);
+    while (n == 0 && (int64_t)vbd_now_ns() < end);
     return n;
 }
 

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 
 #include "base/histogram.h"
 #include "vbdkit/front_tool.h"
@@ -34,14 +33,6 @@ struct bench {
     struct shot shots[256];
     uint64_t latency[VBD_HISTOGRAM_RANGES];
 };
-
-static uint64_t now(void)
-{
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 /* --- operations --- */
 
@@ -79,7 +70,7 @@ static void shot_done(struct vbd_io *io, int result)
 {
     struct shot *s = (struct shot *)(void *)io; /* its first member */
     struct bench *b = s->bench;
-    uint64_t at = now();
+    uint64_t at = tool_now_ns();
 
     b->under_way--;
     b->latency[vbd_histogram_range(at - s->began)]++;
@@ -96,7 +87,7 @@ static void run(struct bench *b)
     uint64_t length = (uint64_t)b->args->seconds_ms * 1000000;
 
     progress_begin(&progress, "bench", length, b->args->quiet);
-    b->began = now();
+    b->began = tool_now_ns();
     b->deadline = b->began + length;
     for (uint32_t i = 0; i < b->args->depth; i++) {
         struct shot *s = &b->shots[i];
@@ -108,7 +99,7 @@ static void run(struct bench *b)
     }
     while (b->under_way > 0) {
         front_turn(b->disk);
-        progress_at(&progress, now() - b->began);
+        progress_at(&progress, tool_now_ns() - b->began);
     }
     progress_end(&progress, length);
 }
@@ -223,7 +214,7 @@ static int measure(struct bench *b)
     double cpu = own_cpu_us(), seconds;
 
     run(b);
-    seconds = (double)(now() - b->began) / 1e9;
+    seconds = (double)(tool_now_ns() - b->began) / 1e9;
     if (b->error < 0)
         return tool_fail(b->args->part, "%s", strerror(-b->error));
     vbd_disk_count(b->disk, &counters);

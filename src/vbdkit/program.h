@@ -46,6 +46,8 @@ int tool_guest(struct tool *t, const char *guest, unsigned *ret);
 int tool_vdev(struct tool *t, const char *name, uint32_t *ret);
 /* Parses a number of seconds into milliseconds. 0, or an exit status with the reason printed. */
 int tool_seconds(const char *command, const char *text, int *ret_ms);
+/* Nanoseconds of a clock that never goes back. */
+uint64_t tool_now_ns(void);
 /* Reads "dir/key" as a malloc'ed string; NULL when it is missing. */
 char *tool_read(struct xsc_handle *h, const char *dir, const char *key);
 

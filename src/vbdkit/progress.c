@@ -2,26 +2,19 @@
 #include "vbdkit/progress.h"
 
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "vbdkit/program.h"
 
 enum { WIDTH = 32 };
 
 static const uint64_t second = 1000000000, interval = 200000000;
 
-static uint64_t now(void)
-{
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * second + (uint64_t)t.tv_nsec;
-}
-
 void progress_begin(struct progress *p, const char *what, uint64_t total, bool quiet)
 {
     *p = (struct progress){.what = what,
                            .total = total,
-                           .began = now(),
+                           .began = tool_now_ns(),
                            .visible = !quiet && isatty(STDERR_FILENO) == 1};
 }
 
@@ -48,7 +41,7 @@ void progress_at(struct progress *p, uint64_t done)
 
     if (!p->visible)
         return;
-    at = now();
+    at = tool_now_ns();
     if (at - p->shown < interval)
         return;
     p->shown = at;
@@ -59,6 +52,6 @@ void progress_end(struct progress *p, uint64_t done)
 {
     if (!p->visible)
         return;
-    draw(p, done, now());
+    draw(p, done, tool_now_ns());
     (void)fputc('\n', stderr);
 }

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "vbdkit/program.h"
@@ -208,19 +207,11 @@ static void process_xenstore(struct serve *s)
     stop(s);
 }
 
-static uint64_t now_ns(void)
-{
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 /* Tells the devices the time; returns the milliseconds until they want to know it again, -1: never.
  */
 static int tick(struct serve *s)
 {
-    uint64_t now = now_ns(), next;
+    uint64_t now = tool_now_ns(), next;
 
     xsc_client_lock(s->tool.client);
     next = devices_tick(s->devices, now);

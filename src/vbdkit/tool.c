@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "vbdkit/program.h"
 
@@ -30,6 +31,14 @@ int tool_usage(const char *usage)
 {
     (void)fprintf(stderr, "usage: vbdkit %s\n", usage);
     return EXIT_USAGE;
+}
+
+uint64_t tool_now_ns(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
 char *tool_read(struct xsc_handle *h, const char *dir, const char *key)
