@@ -77,7 +77,10 @@ void vbd_front_ask(struct vbd_front *f, void (*done)(void *ctx, struct xsc_batch
         return;
     xsc_batch_free(f->batch);
     f->batch = NULL;
-    vbd_front_fail_with(f, r, "cannot ask xenstore");
+    if (is_lost(r))
+        f->busy = false; /* as when it is lost while asked */
+    else
+        vbd_front_fail_with(f, r, "cannot ask xenstore");
 }
 
 /* A connection that was lost is the owner's to bring back; the watches then say so. */

@@ -387,6 +387,33 @@ static void test_a_resumed_domain_begins_anew(void **state)
     stage_remove_device(t->s, VDEV);
 }
 
+/* Looking fails then, at once; the front waits for the connection's return. */
+static void test_xenstore_may_be_lost_when_it_is_asked(void **state)
+{
+    struct fronted *t = *state;
+    struct vbd_error why = {""};
+    struct op op;
+    char bytes[512] = "kept";
+
+    assert_int_equal(stage_create(t->s, VDEV, t->s->image, false), 0);
+    stage_run(t->s, VDEV);
+    begin(t, NULL);
+    await(t, VBD_FRONT_CONNECTED, 1);
+    xsc_disconnected(xsc_client_session(t->s->client), "lost");
+    vbd_front_resume(t->front);
+    submit(t, &op, VBD_IO_WRITE, 8192, 512, bytes);
+    assert_int_equal(vbd_front_error(t->front), 0);
+    assert_int_equal(xsc_client_resume(t->s->client, NULL, &why), 0);
+    assert_int_equal(finish(&op), 0);
+    xsc_disconnected(xsc_client_session(t->s->client), "lost");
+    vbd_front_disconnect(t->front);
+    assert_int_equal(vbd_front_error(t->front), 0);
+    assert_int_equal(xsc_client_resume(t->s->client, NULL, &why), 0);
+    await(t, VBD_FRONT_CLOSED, 1);
+    assert_int_equal(t->events[VBD_FRONT_FAILED], 0);
+    stage_remove_device(t->s, VDEV);
+}
+
 /* Nothing is shared while it is suspended, and what is submitted then is done afterwards. */
 static void test_a_domain_that_is_saved_shares_nothing(void **state)
 {
@@ -520,6 +547,7 @@ int main(void)
         STAGED(test_a_backend_goes_and_another_comes),
         STAGED(test_a_backend_that_closes_first_is_left_by_the_book),
         STAGED(test_a_resumed_domain_begins_anew),
+        STAGED(test_xenstore_may_be_lost_when_it_is_asked),
         STAGED(test_a_domain_that_is_saved_shares_nothing),
         STAGED(test_a_disk_that_grows_is_told),
         STAGED(test_a_barrier_is_one_for_all_queues),
