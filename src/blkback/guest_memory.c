@@ -206,6 +206,7 @@ void vbd_fetch_descriptors(struct vbd_queue *q)
     q->undescribed = 0;
     (void)copies_failed(q);
     judge_described(q);
+    vbd_count_taken(q);
 }
 
 /* --- data --- */

@@ -130,6 +130,27 @@ static void judge_large(struct vbd_queue *q, struct vbd_slot *slot)
         judge_other(q, slot);
 }
 
+static void count(uint64_t *counter, uint32_t by)
+{
+    if (by > 0)
+        vbd_bump(counter, by);
+}
+
+void vbd_count_taken(struct vbd_queue *q)
+{
+    struct vbd_counters *c = &q->counters;
+    const struct vbd_tally *t = &q->tally;
+
+    count(&c->reads, t->effects[VBD_OP_READ]);
+    count(&c->writes, t->effects[VBD_OP_WRITE]);
+    count(&c->barriers, t->effects[VBD_OP_WRITE_BARRIER]);
+    count(&c->flushes, t->effects[VBD_OP_FLUSH]);
+    count(&c->discards, t->effects[VBD_OP_DISCARD]);
+    count(&c->indirect, t->indirect);
+    count(&c->segments, t->segments);
+    q->tally = (struct vbd_tally){0};
+}
+
 /* --- taking --- */
 
 /* What is in no structure, and a layout that is known, make the loop short. */
@@ -167,25 +188,5 @@ void vbd_intake(struct vbd_queue *q)
         take(q, count, VBD_LAYOUT_X86_64);
     else
         take(q, count, VBD_LAYOUT_X86_32);
-}
-
-static void count(uint64_t *counter, uint32_t by)
-{
-    if (by > 0)
-        vbd_bump(counter, by);
-}
-
-void vbd_count_taken(struct vbd_queue *q)
-{
-    struct vbd_counters *c = &q->counters;
-    const struct vbd_tally *t = &q->tally;
-
-    count(&c->reads, t->effects[VBD_OP_READ]);
-    count(&c->writes, t->effects[VBD_OP_WRITE]);
-    count(&c->barriers, t->effects[VBD_OP_WRITE_BARRIER]);
-    count(&c->flushes, t->effects[VBD_OP_FLUSH]);
-    count(&c->discards, t->effects[VBD_OP_DISCARD]);
-    count(&c->indirect, t->indirect);
-    count(&c->segments, t->segments);
-    q->tally = (struct vbd_tally){0};
+    vbd_count_taken(q);
 }

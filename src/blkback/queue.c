@@ -129,7 +129,6 @@ bool vbd_queue_poll(struct vbd_queue *q, uint64_t now)
     vbd_intake(q);
     if (q->undescribed > 0)
         vbd_fetch_descriptors(q);
-    vbd_count_taken(q);
     if (q->arrived.first != NULL)
         vbd_admit_data(q);
     if (q->unfetched > 0)

@@ -111,7 +111,7 @@ void vbd_intake(struct vbd_queue *q);
 void vbd_fetch_descriptors(struct vbd_queue *q);
 /* intake: the segments of an indirect request are here; it goes on or is refused. */
 void vbd_judge_segments(struct vbd_queue *q, struct vbd_slot *slot);
-/* intake: what it counted in this pass. */
+/* intake: what it accepted goes into the counters. */
 void vbd_count_taken(struct vbd_queue *q);
 void vbd_admit_data(struct vbd_queue *q);
 void vbd_fetch_written(struct vbd_queue *q);
