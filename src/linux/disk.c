@@ -12,30 +12,26 @@
 
 enum { RETRY_SECONDS = 1, PATIENT_WITH = 4 /* requests under way */ };
 
-/* The disk whose callbacks this thread is running, or NULL. */
-static _Thread_local const struct vbd_disk *dispatching;
+/* The disk that this thread has locked, or NULL: whatever is done under the lock may run callbacks.
+ */
+static _Thread_local const struct vbd_disk *locked;
 
 void vbd_disk_lock(struct vbd_disk *d)
 {
     (void)pthread_mutex_lock(&d->lock);
+    d->outer = locked;
+    locked = d;
 }
 
 void vbd_disk_unlock(struct vbd_disk *d)
 {
+    locked = d->outer;
     (void)pthread_mutex_unlock(&d->lock);
 }
 
 bool vbd_disk_in_callback(const struct vbd_disk *d)
 {
-    return dispatching == d;
-}
-
-static const struct vbd_disk *begin_callbacks(const struct vbd_disk *d)
-{
-    const struct vbd_disk *before = dispatching;
-
-    dispatching = d;
-    return before;
+    return locked == d;
 }
 
 /* --- descriptors --- */
@@ -117,19 +113,15 @@ static void turn_front(struct vbd_disk *d)
 
 void vbd_disk_send(struct vbd_disk *d)
 {
-    const struct vbd_disk *before = begin_callbacks(d);
-
     turn_front(d);
     if (d->client_fd >= 0 && xsc_wants_write(xsc_client_session(d->client))) {
         turn_client(d);
         turn_front(d); /* what callbacks of the session submitted */
     }
-    dispatching = before;
 }
 
 void vbd_disk_take(struct vbd_disk *d, unsigned ready)
 {
-    const struct vbd_disk *before = begin_callbacks(d);
     uint64_t times;
 
     if (ready & VBD_DISK_KICK)
@@ -138,7 +130,6 @@ void vbd_disk_take(struct vbd_disk *d, unsigned ready)
         (void)connect_again(d, NULL);
     if (ready & VBD_DISK_CLIENT)
         turn_client(d);
-    dispatching = before;
     vbd_disk_send(d);
 }
 

@@ -27,6 +27,7 @@ struct vbd_disk {
     struct vbd_front_platform platform;
     struct vbd_front *front; /* NULL until it is known which */
     pthread_mutex_t lock;
+    const struct vbd_disk *outer; /* the disk from whose callback this one was locked, or NULL */
     struct vbd_list waiters;
     struct vbd_disk_waiter *driver; /* who drives; NULL: nobody */
     int epoll;                      /* of all below; see enum vbd_disk_ready */

@@ -44,7 +44,9 @@ static void close_fd(int fd)
 
 static struct vbd_disk *discard(struct vbd_disk *d)
 {
-    vbd_front_free(d->front);
+    vbd_disk_lock(d);
+    vbd_front_free(d->front); /* runs callbacks */
+    vbd_disk_unlock(d);
     vbd_xen_guest_close(d->guest);
     d->client = xsc_client_close(d->client);
     close_fd(d->retry);

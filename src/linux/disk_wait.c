@@ -40,12 +40,15 @@ static void drive(struct vbd_disk *d, struct vbd_disk_waiter *w, const struct ti
 /* Until woken, or the time is over; another thread drives. */
 static void sleep_until(struct vbd_disk *d, struct vbd_disk_waiter *w, const struct timespec *until)
 {
+    const struct vbd_disk *outer = d->outer;
+
     vbd_list_append(&d->waiters, &w->link);
     if (until == NULL)
         (void)pthread_cond_wait(&w->cond, &d->lock);
     else
         (void)pthread_cond_timedwait(&w->cond, &d->lock, until);
     vbd_list_remove(&w->link);
+    d->outer = outer; /* others had the lock meanwhile */
 }
 
 static void leave_place(struct vbd_disk *d)

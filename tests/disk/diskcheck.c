@@ -28,9 +28,17 @@ static struct vbd_error why;
 static int connected; /* how often; written with the disk locked, read by this thread's turns */
 static bool resumed;  /* atomic */
 
+static int events[VBD_FRONT_CLOSED + 1]; /* likewise */
+
+/* Also from suspend, and from close. */
 static void event(void *ctx, enum vbd_front_event what)
 {
+    struct vbd_front_info info;
+
     (void)ctx;
+    if (disk != NULL)
+        vbd_disk_info(disk, &info);
+    __atomic_add_fetch(&events[what], 1, __ATOMIC_RELAXED);
     if (what == VBD_FRONT_CONNECTED)
         __atomic_add_fetch(&connected, 1, __ATOMIC_RELAXED);
 }
