@@ -126,8 +126,8 @@ void vbd_disk_take(struct vbd_disk *d, unsigned ready)
 
     if (ready & VBD_DISK_KICK)
         (void)!read(d->kick, &times, sizeof times);
-    if (ready & VBD_DISK_RETRY && read(d->retry, &times, sizeof times) > 0)
-        (void)connect_again(d, NULL);
+    if (ready & VBD_DISK_RETRY && read(d->retry, &times, sizeof times) > 0 && d->client_fd < 0)
+        (void)connect_again(d, NULL); /* not where somebody has done so meanwhile */
     if (ready & VBD_DISK_CLIENT)
         turn_client(d);
     vbd_disk_send(d);
@@ -135,10 +135,15 @@ void vbd_disk_take(struct vbd_disk *d, unsigned ready)
 
 void vbd_disk_process(struct vbd_disk *d)
 {
+    unsigned ready;
+
     if (vbd_disk_in_callback(d))
         return;
     vbd_disk_lock(d);
-    vbd_disk_take(d, vbd_disk_wait(d, 0));
+    ready = vbd_disk_wait(d, 0);
+    if (d->driver != NULL)
+        ready &= ~(unsigned)VBD_DISK_KICK; /* it is the driver's */
+    vbd_disk_take(d, ready);
     vbd_disk_unlock(d);
 }
 

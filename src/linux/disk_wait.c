@@ -25,16 +25,18 @@ static int ms_left(const struct timespec *until)
 /* One turn as the driver, unlocked while it waits for events. */
 static void drive(struct vbd_disk *d, struct vbd_disk_waiter *w, const struct timespec *until)
 {
-    unsigned ready = 0;
+    unsigned ready;
 
     d->driver = w;
-    if (!vbd_list_empty(&d->waiters) || !vbd_disk_has_answers(d)) {
+    if (vbd_list_empty(&d->waiters) && vbd_disk_has_answers(d)) {
+        ready = vbd_disk_wait(d, 0); /* xenstore has its turn as well */
+    } else {
         vbd_disk_unlock(d);
         ready = vbd_disk_wait(d, ms_left(until));
         vbd_disk_lock(d);
     }
+    d->driver = NULL; /* what is taken may be its own: no kick */
     vbd_disk_take(d, ready);
-    d->driver = NULL;
 }
 
 /* Until woken, or the time is over; another thread drives. */

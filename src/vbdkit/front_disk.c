@@ -75,8 +75,7 @@ void front_turn(struct vbd_disk *disk)
     struct pollfd fds[] = {{.fd = vbd_disk_fd(disk), .events = POLLIN},
                            {.fd = signals, .events = POLLIN}};
 
-    if (!vbd_disk_look(disk))
-        (void)poll(fds, 2, -1);
+    (void)poll(fds, 2, vbd_disk_look(disk) ? 0 : -1);
     if (fds[1].revents != 0)
         take_signal(disk);
     vbd_disk_process(disk);
