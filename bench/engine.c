@@ -2,10 +2,12 @@
  * copied. What is left is what vbdkit itself costs for a request. Called by bench/run.
  *
  * usage: engine REQUESTS BATCH [read|write] [SEGMENTS]
- *        engine REQUESTS polled
+ *        engine REQUESTS polled|events [DEPTH]
  *
- * Prints requests per second. In the first form front and back take turns on one thread, BATCH
- * requests at a time; in the second each polls on a thread of its own, and the ring is kept full.
+ * Prints requests per second, and system calls of the back for each. In the first form front and
+ * back take turns on one thread, BATCH requests at a time; in the second each has a thread of its
+ * own, and DEPTH requests are under way, or as many as the ring holds: they poll, or sleep until
+ * the other notifies them, by an eventfd.
  *
  * What is not the engine's are the functions whose names begin with seam_ and front_: a profiler
  * leaves them out.
@@ -14,7 +16,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "blkback/queue.h"
 #include "blkif/front_ring.h"
@@ -27,6 +31,24 @@ enum { RING_PAGES = 16 };
 
 static struct vbd_io *pending[4096];
 static size_t pending_count;
+
+/* Of two threads that sleep; -1: nobody sleeps. */
+static int back_event = -1, front_event = -1;
+static unsigned long back_calls; /* system calls */
+
+static void signal_event(int fd)
+{
+    static const uint64_t one = 1;
+
+    (void)!write(fd, &one, sizeof one);
+}
+
+static void await_event(int fd)
+{
+    uint64_t times;
+
+    (void)!read(fd, &times, sizeof times);
+}
 
 /* --- the seams --- */
 
@@ -42,6 +64,10 @@ NOINLINE static int seam_copy(void *ctx, unsigned domid, enum vbd_copy_direction
 NOINLINE static int seam_notify(void *ctx, struct vbd_event_channel *channel)
 {
     (void)ctx, (void)channel;
+    if (front_event >= 0) {
+        signal_event(front_event);
+        back_calls++;
+    }
     return 0;
 }
 
@@ -112,52 +138,66 @@ static void take_turns(struct sim *sim, struct vbd_queue *queue, unsigned long w
 
 /* --- each on its thread --- */
 
-struct polled_front {
+struct front {
     struct vbd_front_ring ring;
-    unsigned long wanted, done;
+    unsigned long wanted, done, depth;
     bool finished;
 };
 
-static void put_all(struct vbd_front_ring *ring)
+static void put_all(struct front *front)
 {
     struct vbd_request request = {
         .operation = VBD_OP_READ, .segment_count = 1, .segments = {{8, 0, 7, 0}}};
+    struct vbd_front_ring *ring = &front->ring;
 
-    for (uint32_t n = vbd_front_ring_free(ring); n > 0; n--)
+    while (vbd_front_ring_free(ring) > 0 && ring->req_prod - ring->rsp_cons < front->depth)
         vbd_front_ring_put(ring, &request);
-    (void)vbd_front_ring_publish(ring);
+    if (vbd_front_ring_publish(ring) && back_event >= 0)
+        signal_event(back_event);
 }
 
-static void *front_polls(void *arg)
+static void take_all(struct front *front, uint32_t waiting)
 {
-    struct polled_front *front = arg;
+    for (; waiting > 0; waiting--, front->done++) {
+        struct vbd_response response;
+
+        vbd_front_ring_take(&front->ring, &response);
+        if (response.status != 0)
+            abort();
+    }
+}
+
+static void *front_thread(void *arg)
+{
+    struct front *front = arg;
     bool broken = false;
 
     while (front->done < front->wanted && !broken) {
-        uint32_t n = vbd_front_ring_waiting(&front->ring, &broken);
-
-        for (; n > 0; n--, front->done++) {
-            struct vbd_response response;
-
-            vbd_front_ring_take(&front->ring, &response);
-            if (response.status != 0)
-                abort();
-        }
-        put_all(&front->ring);
+        take_all(front, vbd_front_ring_waiting(&front->ring, &broken));
+        put_all(front);
+        if (front_event >= 0 && !vbd_front_ring_announce_and_recheck(&front->ring))
+            await_event(front_event);
     }
     __atomic_store_n(&front->finished, true, __ATOMIC_RELEASE);
+    if (back_event >= 0)
+        signal_event(back_event);
     return NULL;
 }
 
-static void poll_both(struct polled_front *front, struct vbd_queue *queue)
+static void serve(struct front *front, struct vbd_queue *queue)
 {
     pthread_t thread;
+    bool more;
 
-    if (pthread_create(&thread, NULL, front_polls, front) != 0)
+    if (pthread_create(&thread, NULL, front_thread, front) != 0)
         abort();
     while (!__atomic_load_n(&front->finished, __ATOMIC_ACQUIRE) || !vbd_queue_idle(queue)) {
-        (void)vbd_queue_pass(queue, 0);
+        more = vbd_queue_pass(queue, 0) || pending_count > 0;
         complete_all();
+        if (!more && back_event >= 0) {
+            await_event(back_event);
+            back_calls++;
+        }
     }
     (void)pthread_join(thread, NULL);
 }
@@ -174,9 +214,10 @@ int main(int argc, char **argv)
 {
     unsigned long wanted = argc > 1 ? strtoul(argv[1], NULL, 10) : 10000000;
     const char *batch = argc > 2 ? argv[2] : "32";
-    bool polled = strcmp(batch, "polled") == 0;
+    bool events = strcmp(batch, "events") == 0;
+    bool threads = events || strcmp(batch, "polled") == 0;
     struct hand_request request = {.count = (uint8_t)(argc > 4 ? strtoul(argv[4], NULL, 10) : 1)};
-    struct polled_front front = {.wanted = wanted};
+    struct front front = {.wanted = wanted, .depth = UINT32_MAX};
     struct sim *sim = sim_new(1);
     struct vbd_hypervisor hypervisor = sim->seam;
     struct vbd_queue *queue;
@@ -189,12 +230,19 @@ int main(int argc, char **argv)
     hypervisor.notify = seam_notify;
     vbd_front_ring_init(&front.ring, sim_page(sim, 0), RING_PAGES);
     queue = make_queue(sim, &hypervisor);
+    if (threads && argc > 3)
+        front.depth = strtoul(argv[3], NULL, 10);
+    if (events) {
+        back_event = eventfd(0, EFD_CLOEXEC);
+        front_event = eventfd(0, EFD_CLOEXEC);
+    }
     begin = seconds();
-    if (polled)
-        poll_both(&front, queue);
+    if (threads)
+        serve(&front, queue);
     else
         take_turns(sim, queue, wanted, strtoul(batch, NULL, 10), &request);
-    (void)printf("%.0f\n", (double)wanted / (seconds() - begin));
+    (void)printf("%.0f %.4f\n", (double)wanted / (seconds() - begin),
+                 (double)back_calls / (double)wanted);
     vbd_queue_end(queue);
     vbd_queue_free(queue);
     sim_free(sim);

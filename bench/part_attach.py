@@ -22,10 +22,10 @@ def measure():
     found = []
     for count in COUNTS:
         latencies, cpus, idles, memories = zip(*(run(count) for _ in range(RUNS)))
-        found += [figure(f"attach.{count}.latency", "ms", latencies, command),
+        found += [figure(f"attach.{count}", "ms", latencies, command),
                   figure(f"attach.{count}.daemon_cpu", "ms", cpus, command)]
-    return found + [figure(f"attach.idle.{COUNTS[-1]}.cpu", "% of a CPU", idles, command),
-                    figure(f"attach.idle.{COUNTS[-1]}.memory", "KiB a vbd", memories, command)]
+    return found + [figure(f"idle.{COUNTS[-1]}", "% of a CPU", idles, command),
+                    figure(f"idle.{COUNTS[-1]}.memory", "KiB a vbd", memories, command)]
 
 
 def document(figures):
