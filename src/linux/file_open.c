@@ -165,12 +165,15 @@ static bool takes_sectors_directly(int fd)
     return good;
 }
 
-/* What was swapped out must be read all the same: the price of an image that does not fit. */
+/* A file; of a device this would tell where its node is. What was swapped out must be read all the
+ * same: the price of an image that does not fit. */
 static bool is_in_memory(int fd)
 {
     struct statfs fs;
+    struct stat st;
 
-    return fstatfs(fd, &fs) == 0 && (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC);
+    return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && fstatfs(fd, &fs) == 0 &&
+           (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC);
 }
 
 static int open_path(const char *path, bool read_only, bool *ret_direct, struct vbd_error *why)

@@ -156,8 +156,7 @@ static ssize_t do_now(struct vbd_io *io)
         return pwritev(fd, vector, (int)h->count, (off_t)h->offset);
     case VBD_IO_FLUSH:
         return fdatasync(fd);
-    case VBD_IO_DISCARD:
-        return fallocate(fd, PUNCH, (off_t)h->offset, (off_t)h->left);
+    case VBD_IO_DISCARD: /* see issue() */
     case VBD_IO_BARRIER: /* a front's; see submit() */
     case VBD_IO_ZERO:
         break;
@@ -181,7 +180,8 @@ static void issue(struct channel *c, struct vbd_io *io)
 {
     bool alone = io->length >= ALONE_BYTES; /* asked now: once done, it is the caller's again */
 
-    if (c->file->in_memory) {
+    /* A discard may take seconds, and a thread of the kernel can wait for it. */
+    if (c->file->in_memory && io->op != VBD_IO_DISCARD) {
         run_now(io);
         return;
     }
