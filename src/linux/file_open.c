@@ -113,9 +113,21 @@ static int examine_device(int fd, const struct stat *st, const char *path,
     return 0;
 }
 
-/* The file system's block is what a hole is made of. */
-static void examine_file(const struct stat *st, struct vbd_storage_info *info)
+/* Of a device this would tell where its node is. What was swapped out must be read all the same:
+ * the price of an image that does not fit. */
+static bool is_file_in_memory(int fd)
 {
+    struct statfs fs;
+
+    return fstatfs(fd, &fs) == 0 && (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC);
+}
+
+/* The file system's block is what a hole is made of. */
+static void examine_file(struct vbd_file *f, const struct stat *st)
+{
+    struct vbd_storage_info *info = &f->storage.info;
+
+    f->in_memory = is_file_in_memory(f->fd);
     info->bytes = (uint64_t)st->st_size;
     info->physical_sector = 512;
     info->logical_sector = 512;
@@ -123,19 +135,20 @@ static void examine_file(const struct stat *st, struct vbd_storage_info *info)
     info->discard_granularity = (uint32_t)st->st_blksize;
 }
 
-static int examine(int fd, const char *path, struct vbd_storage_info *info, struct vbd_error *why)
+static int examine(struct vbd_file *f, const char *path, struct vbd_error *why)
 {
+    struct vbd_storage_info *info = &f->storage.info;
     struct stat st;
     int r = 0;
 
-    if (fstat(fd, &st) < 0)
+    if (fstat(f->fd, &st) < 0)
         return vbd_fail(why, -errno, "params: cannot examine \"%s\": %s", path, strerror(errno));
     if (S_ISDIR(st.st_mode))
         return vbd_fail(why, -EISDIR, "params: \"%s\" is a directory", path);
     if (S_ISBLK(st.st_mode))
-        r = examine_device(fd, &st, path, info, why);
+        r = examine_device(f->fd, &st, path, info, why);
     else if (S_ISREG(st.st_mode))
-        examine_file(&st, info);
+        examine_file(f, &st);
     else
         return vbd_fail(why, -ENOTBLK, "params: \"%s\" is neither a file nor a block device", path);
     if (r == 0 && info->bytes == 0)
@@ -163,17 +176,6 @@ static bool takes_sectors_directly(int fd)
            pread(fd, (char *)pages + unit, (size_t)unit, 0) == unit;
     free(pages);
     return good;
-}
-
-/* A file; of a device this would tell where its node is. What was swapped out must be read all the
- * same: the price of an image that does not fit. */
-static bool is_in_memory(int fd)
-{
-    struct statfs fs;
-    struct stat st;
-
-    return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && fstatfs(fd, &fs) == 0 &&
-           (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC);
 }
 
 static int open_path(const char *path, bool read_only, bool *ret_direct, struct vbd_error *why)
@@ -205,23 +207,22 @@ static int open_path(const char *path, bool read_only, bool *ret_direct, struct 
 
 int vbd_file_open(const char *path, bool read_only, struct vbd_storage **ret, struct vbd_error *why)
 {
-    struct vbd_storage_info info = {.read_only = read_only, .memory_alignment = 512};
+    struct vbd_file opened = {
+        .storage = {.ops = &storage_ops,
+                    .info = {.read_only = read_only, .memory_alignment = 512}}};
     struct vbd_file *f;
-    int fd, r;
+    int r;
 
-    fd = open_path(path, read_only, &info.direct, why);
-    if (fd < 0)
-        return fd;
-    r = examine(fd, path, &info, why);
+    opened.fd = open_path(path, read_only, &opened.storage.info.direct, why);
+    if (opened.fd < 0)
+        return opened.fd;
+    r = examine(&opened, path, why);
     f = r == 0 ? calloc(1, sizeof *f) : NULL;
     if (f == NULL) {
-        (void)close(fd);
+        (void)close(opened.fd);
         return r < 0 ? r : vbd_fail(why, -ENOMEM, "params: no memory to open \"%s\"", path);
     }
-    f->storage.ops = &storage_ops;
-    f->storage.info = info;
-    f->fd = fd;
-    f->in_memory = is_in_memory(fd);
+    *f = opened;
     *ret = &f->storage;
     return 0;
 }

@@ -1,5 +1,6 @@
 /* test_file_io.c - operations on an image: on a disk, where io_uring does them, and in memory,
- * where they are done at once. What is asked for and what comes back is the same in both places. */
+ * where they are done at once. What is asked for and what comes back is the same in both places. On
+ * a block device as well, whose node is in memory and whose operations must not be done at once. */
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -40,6 +41,30 @@ struct operation {
     struct vbd_iovec memory[PIECES];
     int result;
 };
+
+/* A loop device of the image; false where none can be made. */
+static bool make_device(char *ret_path, int size)
+{
+    char command[96];
+    FILE *f;
+    bool good;
+
+    (void)snprintf(command, sizeof command, "losetup --find --show /proc/%d/fd/%d", getpid(), w.fd);
+    f = popen(command, "r");
+    good = f != NULL && fgets(ret_path, size, f) != NULL;
+    if (f == NULL || pclose(f) != 0 || !good)
+        return false;
+    ret_path[strcspn(ret_path, "\n")] = '\0';
+    return true;
+}
+
+static void remove_device(const char *path)
+{
+    char command[96];
+
+    (void)snprintf(command, sizeof command, "losetup --detach %s", path); /* when it is closed */
+    assert_int_equal(system(command), 0);
+}
 
 static int begin(void **state)
 {
@@ -87,7 +112,7 @@ static struct operation operation(enum vbd_io_op op, uint32_t number, uint32_t p
     return o;
 }
 
-static void submit(struct operation *all, size_t count)
+static void hand_in(struct operation *all, size_t count)
 {
     struct vbd_io *ios[MANY];
 
@@ -97,10 +122,20 @@ static void submit(struct operation *all, size_t count)
     }
     w.under_way = (unsigned)count;
     w.channel->ops->submit(w.channel, ios, count);
-    if (w.place->at_once && all[0].io.op != VBD_IO_DISCARD)
-        assert_int_equal(w.under_way, 0);
+}
+
+static void await(void)
+{
     while (w.under_way > 0)
         assert_int_equal(vbd_loop_turn(&w.loop, true, 0), 0);
+}
+
+static void submit(struct operation *all, size_t count)
+{
+    hand_in(all, count);
+    if (w.place->at_once && all[0].io.op != VBD_IO_DISCARD)
+        assert_int_equal(w.under_way, 0);
+    await();
 }
 
 static int run(struct operation o)
@@ -137,6 +172,32 @@ static void test_what_is_written_is_read_back(void **state)
         assert_int_equal((&w.bytes[0][0])[i], written ? (char)(i % 251 + 3) : 0);
     }
     assert_int_equal(run(operation(VBD_IO_FLUSH, 0, 0)), 0);
+}
+
+static void test_a_device_is_not_done_at_once(void **state)
+{
+    struct operation all[MANY];
+    struct vbd_error why = {""};
+    char path[64];
+
+    (void)state;
+    if (!make_device(path, sizeof path)) {
+        print_message("no loop device can be made here\n");
+        skip();
+    }
+    w.channel->ops->close(w.channel);
+    w.storage->ops->close(w.storage);
+    assert_int_equal(vbd_file_open(path, false, &w.storage, &why), 0);
+    remove_device(path);
+    assert_int_equal(w.storage->ops->open_channel(w.storage, &w.loop, &w.channel), 0);
+    fill(7);
+    for (uint32_t i = 0; i < MANY; i++)
+        all[i] = operation(i % 2 ? VBD_IO_READ : VBD_IO_WRITE, i * PIECES, 1);
+    hand_in(all, MANY);
+    assert_int_equal(w.under_way, MANY);
+    await();
+    for (uint32_t i = 0; i < MANY; i++)
+        assert_int_equal(all[i].result, 0);
 }
 
 static void test_a_discard_leaves_a_hole(void **state)
@@ -191,10 +252,9 @@ static void test_what_it_cannot_do_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        IN_BOTH(test_what_is_written_is_read_back),
-        IN_BOTH(test_a_discard_leaves_a_hole),
-        IN_BOTH(test_what_is_not_there_is_an_error),
-        IN_BOTH(test_what_it_cannot_do_is_refused),
+        IN_BOTH(test_what_is_written_is_read_back),  IN_BOTH(test_a_discard_leaves_a_hole),
+        IN_BOTH(test_what_is_not_there_is_an_error), IN_BOTH(test_what_it_cannot_do_is_refused),
+        IN(disk, test_a_device_is_not_done_at_once),
     };
 
     return cmocka_run_group_tests_name("file_io", tests, NULL, NULL);
