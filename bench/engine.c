@@ -4,10 +4,10 @@
  * usage: engine REQUESTS BATCH [read|write] [SEGMENTS]
  *        engine REQUESTS polled|events [DEPTH]
  *
- * Prints requests per second, and system calls of the back for each. In the first form front and
- * back take turns on one thread, BATCH requests at a time; in the second each has a thread of its
- * own, and DEPTH requests are under way, or as many as the ring holds: they poll, or sleep until
- * the other notifies them, by an eventfd.
+ * Prints requests per second, and for each the system calls by which the back wakes and sleeps. In
+ * the first form front and back take turns on one thread, BATCH requests at a time; in the second
+ * each has a thread of its own, and DEPTH requests are under way, or as many as the ring holds:
+ * they poll, or sleep until the other notifies them, by an eventfd.
  *
  * What is not the engine's are the functions whose names begin with seam_ and front_: a profiler
  * leaves them out.
@@ -34,7 +34,7 @@ static size_t pending_count;
 
 /* Of two threads that sleep; -1: nobody sleeps. */
 static int back_event = -1, front_event = -1;
-static unsigned long back_calls; /* system calls */
+static unsigned long back_calls; /* the back's, on both */
 
 static void signal_event(int fd)
 {

@@ -25,7 +25,7 @@ def run(file):
 def figures_of(kind, values, command):
     found = []
     for config, name in CONFIGS.items():
-        pairs = [(ours[0], one[0]) for ours, one in zip(values[config], values[ONE])]
+        pairs = [(ours[0], one[0]) for ours, one in zip(values[config], values[ONE], strict=True)]
         found.append(compared(f"{kind}.randread4k.{name}", "1/s", pairs, "one", command))
         if name.startswith("vbds"):
             found.append(figure(f"{kind}.randread4k.{name}.least_share", "1", [share for _, share in values[config]], command))

@@ -47,7 +47,7 @@ def measure():
     for words in boot():
         if words[:1] == ["figure"] and len(words) == 4:
             values.setdefault((words[1], words[2]), []).append(float(words[3]))
-    return [compared(f"bed.{load}", "1/s", list(zip(values["vbdkit", load], values[peer, load])), peer, COMMAND)
+    return [compared(f"bed.{load}", "1/s", list(zip(values["vbdkit", load], values[peer, load], strict=True)), peer, COMMAND)
             for load in LOADS for peer in PEERS]
 
 

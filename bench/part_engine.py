@@ -57,7 +57,8 @@ Front and back take turns on one thread, a batch at a time (`batch`), or have a 
 suffix), or sleep and wake each other by an eventfd (`events`, 32 requests under way unless the name says another number). The
 storage does nothing and no data is copied. What remains is what the engine costs: copying a request out, judging it, the rooms of
 a pass, the response. The instruction counts are of the backend's passes and completions, without the front, the copies and the
-storage, of batches of 32 and reads of one segment unless the name says another; the system calls are those of the backend.
+storage, of batches of 32 and reads of one segment unless the name says another; the system calls are those by which the backend wakes
+and sleeps, once it has nothing to do.
 
 | figure | median | range | unit |
 |---|---|---|---|

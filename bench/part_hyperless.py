@@ -49,7 +49,7 @@ def figures_of(kind, loads, values, command):
         for peer in ("fio", "qdisk"):
             theirs = values[peer, load]
             for column, name, unit in ((0, "", "1/s"), (1, ".cpu_us", "us"), (2, ".p50_us", "us")):
-                pairs = [(a[column], b[column]) for a, b in zip(ours, theirs)]
+                pairs = [(a[column], b[column]) for a, b in zip(ours, theirs, strict=True)]
                 if all(b > 0 for _, b in pairs):
                     found.append(compared(f"{kind}.{load}{name}", unit, pairs, peer, command))
         for column in (3, 4):
