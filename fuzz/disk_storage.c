@@ -29,11 +29,22 @@ static char *sector_of(const struct vbd_io *io, uint32_t sector)
     return (char *)io->memory[i].base + at;
 }
 
-static void check_memory(const struct vbd_io *io)
+/* A guest's page must be mapped, and one that is read into; ASan knows the rest. */
+static void check_reach(const struct world *w, const struct vbd_io *io, uint32_t i)
+{
+    size_t page = ((uintptr_t)io->memory[i].base - (uintptr_t)w->guest) / PAGE;
+
+    if (page < PAGES)
+        must(io->op == VBD_IO_READ && w->pages[page].mapped > 0 &&
+             io->memory[i].len % w->config.in_place == 0);
+}
+
+static void check_memory(const struct world *w, const struct vbd_io *io)
 {
     uint64_t sum = 0;
 
     for (uint32_t i = 0; i < io->memory_count; i++) {
+        check_reach(w, io, i);
         must(io->memory[i].len > 0 && io->memory[i].len % SECTOR == 0);
         must((uintptr_t)io->memory[i].base % SECTOR == 0);
         sum += io->memory[i].len;
@@ -224,7 +235,7 @@ static void check_range(const struct world *w, const struct vbd_io *io)
     must(io->op == VBD_IO_READ || !w->config.disk.read_only);
     must((io->offset | io->length) % (w->config.disk.block_sectors * (uint64_t)SECTOR) == 0);
     if (io->op != VBD_IO_DISCARD)
-        check_memory(io);
+        check_memory(w, io);
 }
 
 /* --- completing --- */
@@ -259,10 +270,12 @@ void storage_complete(struct world *w, unsigned k, int result)
     uint32_t at = 0;
 
     memmove(&w->held[k], &w->held[k + 1], (--w->held_count - k) * sizeof w->held[0]);
-    if (o.io->op == VBD_IO_WRITE)
+    if (o.io->op == VBD_IO_WRITE) {
         must(w->wild || digest(o.io, 0, o.io->length / SECTOR) == o.digest);
-    else if (o.io->op == VBD_IO_READ)
+    } else if (o.io->op == VBD_IO_READ) {
+        check_memory(w, o.io); /* its pages are there still */
         fill(w, o.io, result);
+    }
     for (unsigned i = 0; i < o.count; i++) {
         o.of[i]->content_at = at;
         at += (uint32_t)o.of[i]->sectors;

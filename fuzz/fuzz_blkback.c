@@ -42,6 +42,8 @@ static uint32_t choose(struct world *w, struct input *in)
     choose_disk(w, features, in);
     limits = take_byte(in);
     w->config.persistent_max = features & 8 ? kept[limits >> 4 & 3] : 0;
+    if (w->wild && limits & 64)
+        w->config.in_place = limits & 128 ? PAGE : SECTOR;
     w->fail_allocation = limits % 16;
     w->at_once = take_byte(in);
     return 0u - take_byte(in) % 64u;

@@ -53,6 +53,11 @@ struct vbd_hypervisor {
     /* Takes a waiting event and lets the next one in; true when there was one. The queue's thread.
      */
     bool (*take_event)(void *ctx, struct vbd_event_channel *channel);
+
+    /* The pages that all queues keep mapped: their number, which only the queues change, and how
+     * many there may be, so that there is room for other mappings. NULL: no limit but theirs. */
+    uint32_t *kept;
+    uint32_t kept_max;
 };
 
 #ifdef __cplusplus

@@ -66,8 +66,9 @@ VBD_API void vbd_queue_end(struct vbd_queue *q);
     X(passes, "passes over the ring that found work")                                              \
     X(copies, "grant copy calls")                                                                  \
     X(grants_mapped, "grants mapped to stay")                                                      \
-    X(grants_reused, "pages copied through a grant that was mapped already")                       \
+    X(grants_reused, "pages reached through a grant that was mapped already")                      \
     X(grants_released, "mapped grants given back: idle, or over the limit")                        \
+    X(in_place, "read requests whose data went into mapped pages without a copy")                  \
     X(submits, "batches given to the storage")                                                     \
     X(system_calls, "system calls made for all of this")                                           \
     X(notified, "events sent to the guest")                                                        \

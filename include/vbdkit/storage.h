@@ -50,6 +50,10 @@ struct vbd_storage_info {
     uint32_t memory_alignment; /* bytes; what each `base` must be a multiple of */
     bool read_only;
     bool direct; /* the page cache is bypassed; for people */
+    /* A read may go into pages that a guest can read and change meanwhile: what is there is only
+     * ever written, by the kernel or a device. A layer that looks at the data, or changes it, says
+     * false, and gets memory that nobody else sees. */
+    bool in_place;
     bool discard, secure_discard;
     uint32_t discard_granularity; /* bytes; smaller ranges give nothing back */
     uint32_t discard_alignment;   /* bytes from the beginning to the first whole granule */

@@ -2,7 +2,7 @@
  * completion comes back here. */
 #include <errno.h>
 
-#include "blkback/dispatch.h"
+#include "blkback/in_place.h"
 #include "blkback/ordering.h"
 
 /* --- completions --- */
@@ -79,10 +79,20 @@ static void take_apart(struct vbd_queue *q, struct vbd_slot *slot)
     vbd_row_append(&again, slot);
     vbd_row_append_all(&again, &slot->merged);
     for (struct vbd_slot *at = again.first; at != NULL; at = at->next) {
+        if (at->in_place)
+            vbd_leave_place(q, at);
         at->alone = true;
         q->dispatched--;
     }
     vbd_row_prepend_all(&q->taken, &again);
+}
+
+static void finish_merged(struct vbd_queue *q, struct vbd_slot *slot, int result)
+{
+    if (slot->in_place)
+        vbd_finish_in_place(q, slot, result);
+    else
+        finish(q, slot, result);
 }
 
 static void merged_done(struct vbd_io *io, int result)
@@ -96,9 +106,9 @@ static void merged_done(struct vbd_io *io, int result)
         take_apart(q, slot);
         return;
     }
-    finish(q, slot, result);
+    finish_merged(q, slot, result);
     while ((next = vbd_row_pop(&slot->merged)) != NULL)
-        finish(q, next, result);
+        finish_merged(q, next, result);
 }
 
 /* --- the batch --- */

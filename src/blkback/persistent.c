@@ -7,6 +7,11 @@
 #include "blkback/queue.h"
 
 static const uint64_t idle_ns = 60000000000u;
+/* At the limit a page goes only for another when it was idle for so long: pages that come in turn,
+ * more than the limit, would each be mapped and unmapped every time. */
+static const uint64_t spare_ns = 100000000u;
+/* After a grant could not be mapped; nor can others be, as a rule. */
+static const uint64_t pause_ns = 1000000000u;
 
 enum { MAP_CALLS = 2, UNMAP_CALLS = 3 /* system calls that libxengnttab makes for a page */ };
 
@@ -16,6 +21,7 @@ struct vbd_persistent_page {
     void *address;
     uint64_t used_at;
     uint32_t grant;
+    uint32_t holders; /* while there are some it is in neither list */
 };
 
 static struct vbd_persistent_page **bucket(struct vbd_persistent *p, uint32_t grant)
@@ -57,6 +63,13 @@ int vbd_persistent_init(struct vbd_persistent *p, const struct vbd_allocator *al
     return 0;
 }
 
+/* All disks' together; false when there are too many. */
+static bool count_kept(const struct vbd_hypervisor *h, int by)
+{
+    return h->kept == NULL ||
+           __atomic_add_fetch(h->kept, (uint32_t)by, __ATOMIC_RELAXED) <= h->kept_max;
+}
+
 static void drop(struct vbd_persistent *p, struct vbd_persistent_page *page)
 {
     struct vbd_persistent_page **at = bucket(p, page->grant);
@@ -68,6 +81,7 @@ static void drop(struct vbd_persistent *p, struct vbd_persistent_page *page)
     vbd_list_remove(&page->link);
     vbd_list_append(&p->unused, &page->link);
     p->count--;
+    (void)count_kept(p->hypervisor, -1);
     vbd_bump(&p->counters->system_calls, UNMAP_CALLS);
     vbd_bump(&p->counters->grants_released, 1);
 }
@@ -102,20 +116,47 @@ static struct vbd_persistent_page *find(struct vbd_persistent *p, uint32_t grant
     return page;
 }
 
-static struct vbd_persistent_page *map(struct vbd_persistent *p, uint32_t grant)
+static bool map_grant(struct vbd_persistent *p, uint32_t grant, void **ret)
 {
     const struct vbd_hypervisor *h = p->hypervisor;
-    struct vbd_persistent_page *page;
-    void *address;
+    bool mapped = false;
 
-    vbd_bump(&p->counters->system_calls, MAP_CALLS);
-    if (h->map(h->ctx, p->domid, &grant, 1, true, &address) < 0)
+    if (count_kept(h, 1)) {
+        vbd_bump(&p->counters->system_calls, MAP_CALLS);
+        mapped = h->map(h->ctx, p->domid, &grant, 1, true, ret) == 0;
+    }
+    if (!mapped)
+        (void)count_kept(h, -1);
+    return mapped;
+}
+
+/* A page for another grant, or NULL. */
+static struct vbd_persistent_page *room(struct vbd_persistent *p, uint64_t now)
+{
+    struct vbd_persistent_page *page;
+
+    if (vbd_list_empty(&p->unused)) {
+        page = oldest(p);
+        if (page == NULL || now < page->used_at + spare_ns)
+            return NULL;
+        drop(p, page);
+    }
+    return VBD_CONTAINER(vbd_list_pop(&p->unused), struct vbd_persistent_page, link);
+}
+
+static struct vbd_persistent_page *map(struct vbd_persistent *p, uint32_t grant, uint64_t now)
+{
+    struct vbd_persistent_page *page = now < p->pause_until ? NULL : room(p, now);
+
+    if (page == NULL)
         return NULL;
-    if (vbd_list_empty(&p->unused))
-        drop(p, oldest(p));
-    page = VBD_CONTAINER(vbd_list_pop(&p->unused), struct vbd_persistent_page, link);
-    page->address = address;
+    if (!map_grant(p, grant, &page->address)) {
+        p->pause_until = now + pause_ns;
+        vbd_list_append(&p->unused, &page->link);
+        return NULL;
+    }
     page->grant = grant;
+    page->holders = 0;
     page->next = *bucket(p, grant);
     *bucket(p, grant) = page;
     vbd_list_append(&p->used, &page->link);
@@ -124,24 +165,52 @@ static struct vbd_persistent_page *map(struct vbd_persistent *p, uint32_t grant)
     return page;
 }
 
-char *vbd_persistent_page(struct vbd_persistent *p, uint32_t grant, uint64_t now)
+static struct vbd_persistent_page *use(struct vbd_persistent *p, uint32_t grant, uint64_t now)
 {
     struct vbd_persistent_page *page;
 
     if (p->limit == 0)
         return NULL;
     page = find(p, grant);
-    if (page == NULL) {
-        page = map(p, grant);
-    } else {
-        vbd_list_remove(&page->link);
-        vbd_list_append(&p->used, &page->link);
+    if (page == NULL)
+        page = map(p, grant, now);
+    else
         vbd_bump(&p->counters->grants_reused, 1);
-    }
+    if (page != NULL)
+        page->used_at = now;
+    return page;
+}
+
+char *vbd_persistent_page(struct vbd_persistent *p, uint32_t grant, uint64_t now)
+{
+    struct vbd_persistent_page *page = use(p, grant, now);
+
     if (page == NULL)
         return NULL;
-    page->used_at = now;
+    if (page->holders == 0) {
+        vbd_list_remove(&page->link);
+        vbd_list_append(&p->used, &page->link);
+    }
     return page->address;
+}
+
+char *vbd_persistent_hold(struct vbd_persistent *p, uint32_t grant, uint64_t now)
+{
+    struct vbd_persistent_page *page = use(p, grant, now);
+
+    if (page == NULL)
+        return NULL;
+    if (page->holders++ == 0)
+        vbd_list_remove(&page->link);
+    return page->address;
+}
+
+void vbd_persistent_let_go(struct vbd_persistent *p, uint32_t grant)
+{
+    struct vbd_persistent_page *page = find(p, grant);
+
+    if (--page->holders == 0)
+        vbd_list_append(&p->used, &page->link);
 }
 
 void vbd_persistent_expire(struct vbd_persistent *p, uint64_t now)

@@ -1,6 +1,6 @@
 /* queue.c - a queue's life, and the pass that leads through the rooms. Called by runners and by
  * src/vbd; makes no thread and does no I/O of its own. */
-#include "blkback/queue.h"
+#include "blkback/in_place.h"
 
 #include <errno.h>
 
@@ -77,6 +77,8 @@ int vbd_queue_new(const struct vbd_queue_config *config, struct vbd_queue **ret)
     q->config = *config;
     if (q->config.disk.block_sectors == 0)
         q->config.disk.block_sectors = 1;
+    if (q->config.persistent_max == 0)
+        q->config.in_place = 0;
     init_rows(q);
     vbd_ring_attach(&q->ring, config->ring_pages, config->ring_page_count, config->layout);
     if (q->ring.size == 0) {
@@ -133,6 +135,8 @@ bool vbd_queue_poll(struct vbd_queue *q, uint64_t now)
         vbd_admit_data(q);
     if (q->unfetched > 0)
         vbd_fetch_written(q);
+    if (q->config.in_place > 0 && q->batch_end != q->batch)
+        vbd_read_in_place(q);
     vbd_dispatch(q);
     if (q->completed.first != NULL)
         vbd_deliver_read(q);

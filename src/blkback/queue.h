@@ -7,6 +7,7 @@
  *   admission     a slot is charged before a request is taken, its memory before it goes on
  *                 -> the batch; `taken` when others come first; `arrived` without memory
  *   guest_memory  written data is fetched, in batched copies
+ *   in_place      a read goes into the guest's pages, where those stay mapped
  *   dispatch      in ring order to the storage; `ordering` holds flushes and barriers back
  *   (storage)     its completion -> `completed` a read, `answered` all others
  *   guest_memory  read data is delivered, in batched copies -> `answered`
@@ -41,6 +42,8 @@ struct vbd_queue_config {
     uint32_t in_flight_max;  /* requests taken and not yet answered, at least 1 */
     uint32_t memory_pages;   /* of data under way; made large enough for one request */
     uint32_t persistent_max; /* grants kept mapped; 0: the front does not keep its grants */
+    uint32_t in_place; /* bytes a power of two: the unit in which the storage reads into mapped
+                        * pages; 0: never */
 };
 
 /* One batch of a grant copy. */

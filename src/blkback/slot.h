@@ -40,7 +40,7 @@ struct vbd_slot {
     union vbd_descriptor *parts;  /* the request's segments, wherever they are */
     struct vbd_response response; /* what it will be, unless something fails */
     struct vbd_request request;   /* the private copy */
-    struct vbd_iovec memory[VBD_MERGE_MAX]; /* io's: this slot's buffer, then those of `merged` */
+    struct vbd_iovec memory[VBD_MERGE_MAX]; /* io's: this slot's memory, then that of `merged` */
     struct vbd_row merged;                  /* slots that go with this one */
     union vbd_descriptor *indirect;         /* room for an indirect request's segments */
     uint64_t sequence;          /* flushes and what changes the disk: the order of taking */
@@ -48,6 +48,7 @@ struct vbd_slot {
     uint32_t page;              /* where its run of the queue's memory begins, when it has one */
     uint8_t order;              /* of this run */
     bool has_run;               /* kept when the slot is free, for the next request as long */
+    bool in_place;              /* its data goes into pages that it holds */
     bool settled;               /* for fronts that need answers in the order of requests, and its */
     struct vbd_list ring_order; /* place among those */
 };

@@ -209,7 +209,7 @@ int vbd_file_open(const char *path, bool read_only, struct vbd_storage **ret, st
 {
     struct vbd_file opened = {
         .storage = {.ops = &storage_ops,
-                    .info = {.read_only = read_only, .memory_alignment = 512}}};
+                    .info = {.read_only = read_only, .memory_alignment = 512, .in_place = true}}};
     struct vbd_file *f;
     int r;
 

@@ -11,12 +11,16 @@
 #include "linux/evtchn.h"
 
 enum {
-    PIECES_PER_CALL = 256 /* of a grant copy; more go in several calls */
+    PIECES_PER_CALL = 256, /* of a grant copy; more go in several calls */
+    /* Each page mapped by itself is an area of the process' memory, of which Linux allows 65530
+     * (vm.max_map_count): half of them are for all else. */
+    KEPT_MAX = 32768
 };
 
 struct vbd_xen {
     struct vbd_hypervisor seam;
     xengnttab_handle *grants; /* maps; the control thread's, and copies of any thread */
+    uint32_t kept;
 };
 
 /* A handle of its own for each channel: a queue's thread waits on one descriptor. */
@@ -173,7 +177,9 @@ int vbd_xen_open(struct vbd_xen **ret, struct vbd_error *why)
                                         .unbind = unbind,
                                         .notify = notify,
                                         .wait_handle = wait_handle,
-                                        .take_event = take_event};
+                                        .take_event = take_event,
+                                        .kept = &xen->kept,
+                                        .kept_max = KEPT_MAX};
     *ret = xen;
     return 0;
 }

@@ -1,0 +1,479 @@
+/* test_blkback_persistent.c - grants that stay mapped, and reads that go straight into them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "support/ring_world.h"
+
+static const uint64_t minute = 60000000000u, tenth = 100000000u;
+
+enum { SEGMENTS = 32 /* of indirect requests */ };
+
+static struct world *world_of(uint32_t persistent, uint32_t in_place)
+{
+    struct vbd_queue_config config = {
+        .disk = {.sectors = DISK_SECTORS, .segments_indirect = SEGMENTS},
+        .in_flight_max = 32,
+        .memory_pages = 512,
+        .persistent_max = persistent,
+        .in_place = in_place};
+    struct world *w = new_world_of(HAND_X86_64, 1, config);
+
+    for (unsigned i = 0; i < DISK_SECTORS * 512; i++)
+        w->disk.bytes[i] = (unsigned char)(i * 2654435761u >> 13);
+    return w;
+}
+
+static struct world *keeping_world(uint32_t persistent)
+{
+    return world_of(persistent, 0);
+}
+
+/* --- pages that stay --- */
+
+static void write_page(struct world *w, uint64_t id, unsigned page)
+{
+    struct hand_request r = whole_pages(w, 1, id, page * 8, page, 1);
+
+    memset(sim_page(w->sim, page), (int)id + 1, SIM_PAGE);
+    run(w, &r);
+    complete_all(&w->disk);
+    pass(w);
+    assert_int_equal(expect_answer(w, id), 0);
+    assert_int_equal(w->disk.bytes[page * SIM_PAGE], (int)id + 1);
+}
+
+static void test_grants_that_stay_are_mapped_once(void **state)
+{
+    struct world *w = keeping_world(8);
+    int mapped = w->sim->mapped_pages;
+
+    (void)state;
+    for (uint64_t id = 0; id < 10; id++)
+        write_page(w, id, DATA_PAGE);
+    assert_int_equal(counters(w).grants_mapped, 1);
+    assert_int_equal(counters(w).grants_reused, 9);
+    assert_int_equal(w->sim->copy_calls, 0);
+    assert_int_equal(w->sim->mapped_pages, mapped + 1);
+    end_world(w);
+}
+
+static void test_the_grant_unused_longest_goes_at_the_limit(void **state)
+{
+    struct world *w = keeping_world(4);
+    int mapped = w->sim->mapped_pages;
+    uint64_t id = 0;
+
+    (void)state;
+    for (unsigned page = 0; page < 4; page++)
+        write_page(w, id++, DATA_PAGE + page);
+    w->now += tenth;
+    write_page(w, id++, DATA_PAGE);     /* used again: page 1 is the oldest now */
+    write_page(w, id++, DATA_PAGE + 9); /* takes its place */
+    assert_int_equal(w->sim->mapped_pages, mapped + 4);
+    assert_int_equal(counters(w).grants_released, 1);
+    write_page(w, id++, DATA_PAGE);
+    assert_int_equal(counters(w).grants_mapped, 5);
+    write_page(w, id++, DATA_PAGE + 1);
+    assert_int_equal(counters(w).grants_mapped, 6);
+    assert_int_equal(counters(w).grants_released, 2);
+    assert_int_equal(counters(w).system_calls, w->sim->notifications + 6 * 2 + 2 * 3);
+    end_world(w);
+}
+
+static void test_idle_grants_are_given_back(void **state)
+{
+    struct world *w = keeping_world(8);
+    int mapped = w->sim->mapped_pages;
+
+    (void)state;
+    assert_int_equal(vbd_queue_deadline(w->queue), 0);
+    write_page(w, 0, DATA_PAGE);
+    assert_in_range(vbd_queue_deadline(w->queue), minute, minute + 100);
+    w->now += minute / 2;
+    write_page(w, 1, DATA_PAGE + 1);
+    w->now += minute / 2;
+    pass(w);
+    assert_int_equal(w->sim->mapped_pages, mapped + 1);
+    w->now += minute / 2;
+    pass(w);
+    assert_int_equal(w->sim->mapped_pages, mapped);
+    assert_int_equal(vbd_queue_deadline(w->queue), 0);
+    write_page(w, 2, DATA_PAGE);
+    end_world(w);
+}
+
+/* What can't be mapped for writing is copied, as without the feature. */
+static void test_a_grant_to_read_alone_is_copied(void **state)
+{
+    struct world *w = keeping_world(8);
+    struct hand_request r = {.op = 1, .count = 1, .id = 1};
+
+    (void)state;
+    r.segments[0] = (struct hand_segment){sim_grant(w->sim, DATA_PAGE, true), 0, 7};
+    run(w, &r);
+    complete_all(&w->disk);
+    pass(w);
+    assert_int_equal(expect_answer(w, 1), 0);
+    r.id = 2;
+    r.op = 0; /* a read into it is refused by the copy */
+    run(w, &r);
+    complete_all(&w->disk);
+    pass(w);
+    assert_int_equal(expect_answer(w, 2), -1);
+    end_world(w);
+}
+
+/* More pages than the limit, in turn: those that have no room are copied, and none goes for them.
+ */
+static void test_what_finds_no_room_is_copied(void **state)
+{
+    struct world *w = keeping_world(4);
+
+    (void)state;
+    for (uint64_t id = 0; id < 40; id++)
+        write_page(w, id, DATA_PAGE + id % 8);
+    assert_int_equal(counters(w).grants_mapped, 4);
+    assert_int_equal(counters(w).grants_released, 0);
+    assert_int_equal(w->sim->copy_calls, 20);
+    end_world(w);
+}
+
+/* Not again with each request: a call that fails costs as much as one that does not. */
+static void test_a_grant_that_can_not_be_mapped_makes_a_pause(void **state)
+{
+    struct world *w = keeping_world(8);
+    struct hand_request r = {.op = 1, .count = 1};
+
+    (void)state;
+    r.segments[0] = (struct hand_segment){sim_grant(w->sim, DATA_PAGE, true), 0, 7};
+    run(w, &r);
+    complete_all(&w->disk);
+    pass(w);
+    assert_int_equal(expect_answer(w, 0), 0);
+    write_page(w, 1, DATA_PAGE + 1);
+    assert_int_equal(counters(w).grants_mapped, 0);
+    assert_int_equal(w->sim->copy_calls, 2);
+    w->now += 10 * tenth;
+    write_page(w, 2, DATA_PAGE + 1);
+    assert_int_equal(counters(w).grants_mapped, 1);
+    end_world(w);
+}
+
+static void test_all_queues_share_a_limit(void **state)
+{
+    struct world *w = keeping_world(8);
+    uint32_t kept = 5; /* other queues' */
+
+    (void)state;
+    w->sim->seam.kept = &kept;
+    w->sim->seam.kept_max = 7;
+    for (uint64_t id = 0; id < 4; id++)
+        write_page(w, id, DATA_PAGE + id);
+    assert_int_equal(counters(w).grants_mapped, 2);
+    assert_int_equal(kept, 7);
+    w->now += minute;
+    pass(w);
+    assert_int_equal(kept, 5);
+    end_world(w);
+}
+
+/* --- in place --- */
+
+static bool holds(const struct world *w, unsigned page, uint64_t sector, unsigned count)
+{
+    return memcmp(sim_page(w->sim, page), w->disk.bytes + sector * 512, (size_t)count * SIM_PAGE) ==
+           0;
+}
+
+/* Whether the operation is into the queue's own memory. */
+static bool into_a_buffer(const struct world *w, const struct vbd_io *io)
+{
+    return (const char *)io->memory[0].base >= w->queue->pages &&
+           (const char *)io->memory[0].base < w->queue->pages + (size_t)512 * SIM_PAGE;
+}
+
+static void test_a_read_goes_into_the_guests_pages(void **state)
+{
+    struct world *w = world_of(64, 512);
+    struct hand_request r = whole_pages(w, 0, 1, 80, DATA_PAGE, 11);
+
+    (void)state;
+    r.segments[3].first = 2; /* parts of pages, too */
+    r.segments[3].last = 5;
+    run(w, &r);
+    assert_int_equal(w->disk.count, 1);
+    assert_int_equal(w->disk.held[0]->memory_count, 11);
+    assert_int_equal(w->disk.held[0]->length, (10 * 8 + 4) * 512);
+    assert_false(into_a_buffer(w, w->disk.held[0]));
+    complete_all(&w->disk);
+    pass(w);
+    assert_int_equal(expect_answer(w, 1), 0);
+    assert_true(holds(w, DATA_PAGE, 80, 3));
+    assert_memory_equal(sim_page(w->sim, DATA_PAGE + 3) + 1024, w->disk.bytes + (80 + 24) * 512,
+                        2048);
+    assert_true(holds(w, DATA_PAGE + 4, 80 + 28, 7));
+    assert_int_equal(w->sim->copy_calls, 0);
+    assert_int_equal(counters(w).in_place, 1);
+    assert_int_equal(counters(w).read_bytes, (10 * 8 + 4) * 512);
+    end_world(w);
+}
+
+static void ask_indirect(struct world *w, uint64_t id, uint64_t sector)
+{
+    struct hand_indirect r = {.inner = 0, .count = SEGMENTS, .id = id, .sector = sector};
+    char *descriptors = sim_page(w->sim, DATA_PAGE - 1);
+
+    r.grants[0] = sim_grant(w->sim, DATA_PAGE - 1, false);
+    for (unsigned i = 0; i < SEGMENTS; i++) {
+        uint32_t grant = sim_grant(w->sim, DATA_PAGE + i, false);
+
+        memcpy(descriptors + (size_t)i * 8, &grant, sizeof grant);
+        descriptors[i * 8 + 4] = 0;
+        descriptors[i * 8 + 5] = 7;
+    }
+    handfront_put_indirect(&w->front, &r);
+    handfront_push(&w->front);
+    pass(w);
+}
+
+/* Its vector is longer than those of merged requests. */
+static void test_an_indirect_read_goes_into_the_guests_pages(void **state)
+{
+    struct world *w = world_of(64, 512);
+
+    (void)state;
+    for (uint64_t id = 0; id < 3; id++) {
+        memset(sim_page(w->sim, DATA_PAGE), 0, (size_t)SEGMENTS * SIM_PAGE);
+        ask_indirect(w, id, 256 + id * 8);
+        assert_int_equal(w->disk.held[0]->memory_count, SEGMENTS);
+        complete_all(&w->disk);
+        pass(w);
+        assert_int_equal(expect_answer(w, id), 0);
+        assert_true(holds(w, DATA_PAGE, 256 + id * 8, SEGMENTS));
+    }
+    assert_int_equal(counters(w).in_place, 3);
+    end_world(w);
+}
+
+static void expect_copied(struct world *w, const struct hand_request *r)
+{
+    run(w, r);
+    assert_int_equal(w->disk.count, 1);
+    assert_int_equal(w->disk.held[0]->memory_count, 1);
+    assert_true(into_a_buffer(w, w->disk.held[0]));
+    complete_all(&w->disk);
+    pass(w);
+    assert_int_equal(expect_answer(w, r->id), 0);
+    assert_int_equal(counters(w).in_place, 0);
+}
+
+static void test_a_storage_that_minds_gets_memory_of_its_own(void **state)
+{
+    struct world *w = world_of(64, 0);
+    struct hand_request r = whole_pages(w, 0, 1, 80, DATA_PAGE, 3);
+
+    (void)state;
+    expect_copied(w, &r);
+    assert_true(holds(w, DATA_PAGE, 80, 3));
+    end_world(w);
+}
+
+static void test_segments_smaller_than_the_storages_unit_are_copied(void **state)
+{
+    struct world *w = world_of(64, 4096);
+    struct hand_request r = whole_pages(w, 0, 1, 80, DATA_PAGE, 2);
+
+    (void)state;
+    r.segments[0].first = 4;
+    r.segments[1].last = 3;
+    expect_copied(w, &r);
+    assert_memory_equal(sim_page(w->sim, DATA_PAGE) + 2048, w->disk.bytes + 80 * 512, 4096);
+    end_world(w);
+}
+
+/* One of its pages can't be mapped: none is held, and the answer says which did not arrive. */
+static void test_a_page_without_a_mapping_sends_all_by_copy(void **state)
+{
+    struct world *w = world_of(2, 512);
+    struct hand_request r = whole_pages(w, 0, 1, 80, DATA_PAGE, 3);
+
+    (void)state;
+    expect_copied(w, &r);
+    assert_true(holds(w, DATA_PAGE, 80, 3));
+    w->now += tenth;
+    write_page(w, 2, DATA_PAGE + 20); /* takes the place of one that nobody holds */
+    assert_int_equal(counters(w).grants_released, 1);
+    end_world(w);
+}
+
+static void test_a_page_under_way_keeps_its_place(void **state)
+{
+    struct world *w = world_of(2, 512);
+    int mapped = w->sim->mapped_pages;
+    struct hand_request r = whole_pages(w, 0, 1, 80, DATA_PAGE, 2), again = r;
+
+    (void)state;
+    again.id = 2; /* into the same pages: held twice */
+    run(w, &r);
+    run(w, &again);
+    complete(&w->disk, 0);
+    w->now += minute;
+    pass(w);
+    assert_int_equal(expect_answer(w, 1), 0);
+    assert_int_equal(w->sim->mapped_pages, mapped + 2);
+    assert_int_equal(counters(w).grants_released, 0);
+    complete_all(&w->disk);
+    pass(w);
+    assert_int_equal(expect_answer(w, 2), 0);
+    w->now += minute;
+    pass(w);
+    assert_int_equal(w->sim->mapped_pages, mapped);
+    end_world(w);
+}
+
+static void test_what_fails_in_place_is_tried_by_copy(void **state)
+{
+    struct world *w = world_of(64, 512);
+    struct hand_request r = whole_pages(w, 0, 1, 80, DATA_PAGE, 3);
+
+    (void)state;
+    run(w, &r);
+    w->disk.fail_next = 1;
+    complete(&w->disk, 0);
+    pass(w);
+    expect_nothing(w);
+    assert_true(into_a_buffer(w, w->disk.held[0]));
+    complete_all(&w->disk);
+    pass(w);
+    assert_int_equal(expect_answer(w, 1), 0);
+    assert_true(holds(w, DATA_PAGE, 80, 3));
+    assert_int_equal(counters(w).storage_errors, 0);
+    end_world(w);
+}
+
+static void test_what_fails_by_copy_too_is_an_error(void **state)
+{
+    struct world *w = world_of(64, 512);
+    struct hand_request r = whole_pages(w, 0, 1, 80, DATA_PAGE, 3);
+
+    (void)state;
+    run(w, &r);
+    w->disk.fail_next = 2;
+    complete(&w->disk, 0);
+    pass(w);
+    complete(&w->disk, 0);
+    pass(w);
+    assert_int_equal(expect_answer(w, 1), -1);
+    assert_int_equal(counters(w).storage_errors, 1);
+    r.id = 2; /* the slot is as any other again */
+    run(w, &r);
+    complete_all(&w->disk);
+    pass(w);
+    assert_int_equal(expect_answer(w, 2), 0);
+    assert_int_equal(counters(w).in_place, 1);
+    end_world(w);
+}
+
+static void ask_neighbours(struct world *w, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        struct hand_request r = whole_pages(w, 0, i, i * 16, DATA_PAGE + i * 2, 2);
+
+        handfront_put(&w->front, &r);
+    }
+    handfront_push(&w->front);
+    pass(w);
+}
+
+static void expect_neighbours(struct world *w, unsigned count)
+{
+    pass(w);
+    for (unsigned i = 0; i < count; i++)
+        assert_int_equal(expect_answer(w, i), 0);
+    assert_true(holds(w, DATA_PAGE, 0, 2 * count));
+}
+
+static void test_neighbours_in_place_are_merged(void **state)
+{
+    struct world *w = world_of(64, 512);
+
+    (void)state;
+    ask_neighbours(w, 9); /* eight of them have sixteen pages */
+    assert_int_equal(w->disk.count, 2);
+    assert_int_equal(w->disk.held[0]->memory_count, VBD_MERGE_MAX);
+    complete_all(&w->disk);
+    expect_neighbours(w, 9);
+    assert_int_equal(counters(w).in_place, 9);
+    assert_int_equal(counters(w).merges, 7);
+    end_world(w);
+}
+
+static void test_neighbours_in_place_that_fail_are_tried_alone(void **state)
+{
+    struct world *w = world_of(64, 512);
+
+    (void)state;
+    ask_neighbours(w, 4);
+    assert_int_equal(w->disk.count, 1);
+    w->disk.fail_next = 1;
+    complete(&w->disk, 0);
+    pass(w);
+    assert_int_equal(w->disk.count, 4);
+    complete_all(&w->disk);
+    expect_neighbours(w, 4);
+    assert_int_equal(counters(w).in_place, 0);
+    end_world(w);
+}
+
+/* Behind a barrier, where nothing is in the batch. */
+static void test_reads_behind_a_barrier_are_answered(void **state)
+{
+    struct world *w = world_of(64, 512);
+    struct hand_request barrier = whole_pages(w, 2, 0, 0, DATA_PAGE, 1);
+    struct hand_request r = whole_pages(w, 0, 1, 80, DATA_PAGE + 1, 3);
+
+    (void)state;
+    handfront_put(&w->front, &barrier);
+    handfront_put(&w->front, &r);
+    handfront_push(&w->front);
+    pass(w);
+    for (int steps = 0; steps < 5; steps++) {
+        complete_all(&w->disk);
+        pass(w);
+    }
+    assert_int_equal(expect_answer(w, 0), 0);
+    assert_int_equal(expect_answer(w, 1), 0);
+    assert_true(holds(w, DATA_PAGE + 1, 80, 3));
+    end_world(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_grants_that_stay_are_mapped_once),
+        cmocka_unit_test(test_the_grant_unused_longest_goes_at_the_limit),
+        cmocka_unit_test(test_idle_grants_are_given_back),
+        cmocka_unit_test(test_a_grant_to_read_alone_is_copied),
+        cmocka_unit_test(test_what_finds_no_room_is_copied),
+        cmocka_unit_test(test_a_grant_that_can_not_be_mapped_makes_a_pause),
+        cmocka_unit_test(test_all_queues_share_a_limit),
+        cmocka_unit_test(test_a_read_goes_into_the_guests_pages),
+        cmocka_unit_test(test_an_indirect_read_goes_into_the_guests_pages),
+        cmocka_unit_test(test_a_storage_that_minds_gets_memory_of_its_own),
+        cmocka_unit_test(test_segments_smaller_than_the_storages_unit_are_copied),
+        cmocka_unit_test(test_a_page_without_a_mapping_sends_all_by_copy),
+        cmocka_unit_test(test_a_page_under_way_keeps_its_place),
+        cmocka_unit_test(test_what_fails_in_place_is_tried_by_copy),
+        cmocka_unit_test(test_what_fails_by_copy_too_is_an_error),
+        cmocka_unit_test(test_neighbours_in_place_are_merged),
+        cmocka_unit_test(test_neighbours_in_place_that_fail_are_tried_alone),
+        cmocka_unit_test(test_reads_behind_a_barrier_are_answered),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
