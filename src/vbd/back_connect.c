@@ -115,7 +115,7 @@ static uint32_t read_unit(const struct vbd_back *b)
 {
     const struct vbd_storage_info *info = &b->storage->info;
 
-    if (!info->in_place)
+    if (!info->in_place || !b->platform->hypervisor->in_place)
         return 0;
     return info->memory_alignment > info->logical_sector ? info->memory_alignment
                                                          : info->logical_sector;

@@ -184,6 +184,7 @@ struct sim *sim_new(unsigned domid)
                                       .ctx = s,
                                       .map = map,
                                       .unmap = unmap,
+                                      .in_place = true,
                                       .copy = copy,
                                       .bind = bind_port,
                                       .unbind = unbind,
