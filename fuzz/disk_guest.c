@@ -191,16 +191,19 @@ static int copy(void *ctx, unsigned domid, enum vbd_copy_direction direction,
                 struct vbd_grant_copy *pieces, size_t count)
 {
     struct world *w = ctx;
+    int failed = 0;
 
     model_sync(w);
     must(domid == DOMAIN && count > 0);
     if (fails(w, &w->fail_copy))
         return -EIO;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         copy_piece(w, direction, &pieces[i]);
+        failed += pieces[i].status != 0;
+    }
     if (direction == VBD_COPY_FROM_GUEST)
         be_evil(w);
-    return 0;
+    return failed;
 }
 
 static int notify(void *ctx, struct vbd_event_channel *channel)

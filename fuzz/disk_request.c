@@ -61,7 +61,7 @@ static bool read_segment(struct record *r, uint32_t k, const uint8_t *at)
 /* Whether so many sectors lie on the disk, at logical sectors; none, of a barrier, lie nowhere. */
 static bool has_place(const struct world *w, const struct record *r)
 {
-    uint64_t block = w->config.disk.block_sectors;
+    uint64_t block = w->config.disk.block_mask + 1;
 
     if (r->sectors == 0)
         return true;
@@ -185,7 +185,7 @@ struct plan {
 
 static uint64_t choose_sector(const struct world *w, const struct plan *p)
 {
-    uint64_t block = w->config.disk.block_sectors;
+    uint64_t block = w->config.disk.block_mask + 1;
 
     if (p->sector < 0x80)
         return w->next_sector;

@@ -200,7 +200,7 @@ static void check_part(struct world *w, struct record *r, const struct vbd_io *i
         return;
     must(io->offset + (uint64_t)at * SECTOR == r->sector * SECTOR);
     must(r->sector + r->sectors <= r->disk && r->sectors > 0);
-    must((r->sector | r->sectors) % w->config.disk.block_sectors == 0);
+    must((r->sector | r->sectors) % (w->config.disk.block_mask + 1) == 0);
     if (io->op == VBD_IO_WRITE)
         check_written(w, r, io, at);
     if (io->op == VBD_IO_DISCARD)
@@ -233,7 +233,7 @@ static void check_range(const struct world *w, const struct vbd_io *io)
     must(!__builtin_add_overflow(io->offset, io->length, &end) && end <= w->disk_max * SECTOR);
     must(io->length > 0);
     must(io->op == VBD_IO_READ || !w->config.disk.read_only);
-    must((io->offset | io->length) % (w->config.disk.block_sectors * (uint64_t)SECTOR) == 0);
+    must((io->offset | io->length) % ((w->config.disk.block_mask + 1) * (uint64_t)SECTOR) == 0);
     if (io->op != VBD_IO_DISCARD)
         check_memory(w, io);
 }

@@ -22,8 +22,8 @@ static void choose_disk(struct world *w, uint8_t features, struct input *in)
     disk->discard = (features & 64) != 0;
     disk->secure_discard = (features & 128) != 0;
     disk->segments_indirect = indirect[shape & 3];
-    disk->block_sectors = shape & 4 ? 8 : 1;
-    disk->sectors = sectors == 0 ? 1ull << 54 : sectors * 3ull * disk->block_sectors;
+    disk->block_mask = shape & 4 ? 7 : 0;
+    disk->sectors = sectors == 0 ? 1ull << 54 : sectors * 3ull * (disk->block_mask + 1);
     w->wild = (shape & 0x38) == 0x38;
 }
 
@@ -142,7 +142,7 @@ static void change_grant(struct world *w, uint8_t how)
 
 static void resize(struct world *w, uint8_t how)
 {
-    w->config.disk.sectors = how == 0 ? 1ull << 54 : how * 3ull * w->config.disk.block_sectors;
+    w->config.disk.sectors = how == 0 ? 1ull << 54 : how * 3ull * (w->config.disk.block_mask + 1);
     if (w->config.disk.sectors > w->disk_max)
         w->disk_max = w->config.disk.sectors;
     vbd_queue_resize(w->queue, w->config.disk.sectors);

@@ -20,7 +20,7 @@ struct vbd_grant_copy {
     uint32_t grant;  /* grant reference of the guest */
     uint16_t offset; /* bytes into the granted page */
     uint16_t len;    /* bytes; offset + len is at most 4096 */
-    int16_t status;  /* out: 0, or why this piece was not copied (GNTST_*, negative) */
+    int16_t status;  /* out, where a piece failed: 0, or why it did (GNTST_*, negative) */
 };
 
 /* A bound event channel; what it is, the platform knows. */
@@ -36,8 +36,8 @@ struct vbd_hypervisor {
                void **ret);
     /* Takes back what map returned, with the same count. Any thread. Never fails. */
     void (*unmap)(void *ctx, void *address, size_t count);
-    /* Copies `count` pieces in one call. The queue's thread. Returns 0 when every piece has a
-     * status; -errno when the call as a whole failed and no status counts. */
+    /* Copies `count` pieces in one call. The queue's thread. Returns how many failed; where some
+     * did, each piece has its status, otherwise none. -errno: the call failed as a whole. */
     int (*copy)(void *ctx, unsigned domid, enum vbd_copy_direction direction,
                 struct vbd_grant_copy *pieces, size_t count);
 

@@ -26,23 +26,24 @@ VBD_INLINE void vbd_admit(struct vbd_slot *slot, uint64_t now)
 void vbd_admit_judged(struct vbd_queue *q, struct vbd_slot *slot);
 
 /* Whether the slot has the memory that a request needs. */
-VBD_INLINE bool vbd_has_memory(const struct vbd_slot *slot, uint32_t bytes)
+VBD_INLINE bool vbd_has_memory(const struct vbd_slot *slot, uint64_t bytes)
 {
-    return bytes - slot->bytes_least < slot->bytes_range;
+    return (uint32_t)bytes - slot->bytes_least < slot->bytes_range;
 }
 
-/* The same for a direct read or write. */
-VBD_INLINE void vbd_admit_direct(struct vbd_queue *q, struct vbd_slot *slot, uint32_t operation,
-                                 uint64_t sector, uint32_t bytes)
+/* The same for a direct read or write. Takes and returns what vbd_way_free says. */
+VBD_INLINE bool vbd_admit_direct(struct vbd_queue *q, struct vbd_slot *slot, bool way_free,
+                                 uint32_t operation, uint64_t sector, uint64_t bytes)
 {
-    if (!vbd_way_free(q) || !vbd_has_memory(slot, bytes)) {
+    if (!way_free || !vbd_has_memory(slot, bytes)) {
         vbd_admit_judged(q, slot);
-        return;
+        return vbd_way_free(q);
     }
     if (operation == VBD_OP_WRITE)
         vbd_order_write_taken(q, slot);
     vbd_prepare(slot, operation, sector, bytes);
     vbd_put_in_batch(q, slot, sector * VBD_SECTOR, bytes);
+    return true;
 }
 
 #endif

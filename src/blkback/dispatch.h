@@ -11,7 +11,7 @@ _Static_assert((int)VBD_IO_READ == (int)VBD_OP_READ && (int)VBD_IO_WRITE == (int
 
 /* As a read or write. What only others change (io's memory, memory_count, secure and done), they
  * put back. */
-VBD_INLINE void vbd_prepare(struct vbd_slot *slot, uint32_t effect, uint64_t sector, uint32_t bytes)
+VBD_INLINE void vbd_prepare(struct vbd_slot *slot, uint32_t effect, uint64_t sector, uint64_t bytes)
 {
     struct vbd_io *io = &slot->io;
 

@@ -13,70 +13,68 @@ _Static_assert(SAME_PLACE(offset) && SAME_PLACE(len), "an extent is copied into 
 
 /* --- pieces of a batch --- */
 
-static void piece_failed(struct vbd_queue *q, uint32_t piece)
+/* Whether the memory is the slot's: of its data, or of its descriptors. */
+static bool owns(const struct vbd_slot *slot, const char *at)
 {
-    q->owners[piece]->copy_failed = true;
-    q->copies_failed = true;
+    uintptr_t into_data = (uintptr_t)at - (uintptr_t)slot->buffer;
+    uintptr_t into_indirect = (uintptr_t)at - (uintptr_t)slot->indirect;
+
+    return (slot->has_run && into_data < (uintptr_t)VBD_RING_PAGE << slot->order) ||
+           (slot->undescribed &&
+            into_indirect < slot->queue->config.disk.segments_indirect * sizeof *slot->indirect);
 }
 
-/* Four at a time: nearly always all are looked at. */
-static bool any_failed(const struct vbd_grant_copy *piece, uint32_t count)
+/* Whose it is, its place tells: nothing has to be noted of the many that do not fail. */
+static void piece_failed(struct vbd_queue *q, const struct vbd_grant_copy *piece)
 {
-    int failed = 0;
+    struct vbd_slot *slot = q->slots;
 
-    for (; count >= 4; count -= 4, piece += 4)
-        failed |= piece[0].status | piece[1].status | piece[2].status | piece[3].status;
-    for (; count > 0; count--, piece++)
-        failed |= piece->status;
-    return failed != 0;
+    while (!owns(slot, piece->local))
+        slot++;
+    slot->copy_failed = true;
+    q->copies_failed = true;
 }
 
 static void copy_pieces(struct vbd_queue *q, enum vbd_copy_direction direction)
 {
     const struct vbd_hypervisor *h = q->config.hypervisor;
     const uint32_t count = q->piece_count;
-    bool done;
+    int failed;
 
     if (count == 0)
         return;
     q->piece_count = 0;
     vbd_bump(&q->counters.copies, 1);
     vbd_bump(&q->counters.system_calls, 1);
-    done = h->copy(h->ctx, q->config.domid, direction, q->pieces, count) == 0;
-    if (done && !any_failed(q->pieces, count))
+    failed = h->copy(h->ctx, q->config.domid, direction, q->pieces, count);
+    if (failed == 0)
         return;
     for (uint32_t i = 0; i < count; i++)
-        if (!done || q->pieces[i].status != 0)
-            piece_failed(q, i);
+        if (failed < 0 || q->pieces[i].status != 0)
+            piece_failed(q, &q->pieces[i]);
 }
 
-/* Where the next piece goes; kept in registers, and not in the queue. */
-struct place {
-    struct vbd_grant_copy *piece;
-    struct vbd_slot **owner;
-};
-
-VBD_INLINE struct place next_place(struct vbd_queue *q)
+/* Where the next piece goes; kept in a register, and not in the queue. */
+VBD_INLINE struct vbd_grant_copy *next_piece(struct vbd_queue *q)
 {
-    return (struct place){q->pieces + q->piece_count, q->owners + q->piece_count};
+    return q->pieces + q->piece_count;
 }
 
-/* A piece was put there. */
-VBD_INLINE void go_on(struct vbd_queue *q, enum vbd_copy_direction direction,
-                      struct vbd_slot *owner, struct place *at)
+VBD_INLINE void set_next_piece(struct vbd_queue *q, const struct vbd_grant_copy *piece)
 {
-    at->piece++;
-    *at->owner++ = owner;
-    if (at->owner == q->owners + VBD_PIECES) {
+    q->piece_count = (uint32_t)(piece - q->pieces);
+}
+
+/* A piece was put there. Returns where the next one goes. */
+VBD_INLINE struct vbd_grant_copy *go_on(struct vbd_queue *q, enum vbd_copy_direction direction,
+                                        struct vbd_grant_copy *piece)
+{
+    if (++piece == q->pieces + VBD_PIECES) {
         q->piece_count = VBD_PIECES;
         copy_pieces(q, direction);
-        *at = next_place(q);
+        piece = q->pieces;
     }
-}
-
-VBD_INLINE void set_place(struct vbd_queue *q, const struct place *at)
-{
-    q->piece_count = (uint32_t)(at->owner - q->owners);
+    return piece;
 }
 
 /* --- through mappings --- */
@@ -96,27 +94,23 @@ static bool copy_through_mapping(struct vbd_queue *q, enum vbd_copy_direction di
 }
 
 static void copy_piece(struct vbd_queue *q, enum vbd_copy_direction direction,
-                       struct vbd_slot *owner, struct vbd_grant_copy piece)
+                       struct vbd_grant_copy piece)
 {
-    struct place at = next_place(q);
+    struct vbd_grant_copy *at = next_piece(q);
 
     if (q->config.persistent_max > 0 && copy_through_mapping(q, direction, &piece))
         return;
-    *at.piece = piece;
-    go_on(q, direction, owner, &at);
-    set_place(q, &at);
+    *at = piece;
+    set_next_piece(q, go_on(q, direction, at));
 }
 
 /* --- a slot's data, packed tightly in its buffer --- */
 
-/* The segment's piece; returns its length. */
-VBD_INLINE uint32_t describe(const struct vbd_extent *extent, char *local,
-                             struct vbd_grant_copy *ret)
+/* The segment's piece. */
+VBD_INLINE void describe(const struct vbd_extent *extent, char *local, struct vbd_grant_copy *ret)
 {
     ret->local = local;
     memcpy((char *)ret + offsetof(struct vbd_grant_copy, grant), extent, sizeof *extent);
-    ret->status = 0;
-    return extent->len;
 }
 
 static void copy_data_mapped(struct vbd_queue *q, enum vbd_copy_direction direction,
@@ -126,23 +120,27 @@ static void copy_data_mapped(struct vbd_queue *q, enum vbd_copy_direction direct
 
     for (uint32_t i = 0; i < slot->request.segment_count; i++) {
         struct vbd_grant_copy piece;
-        uint32_t len = describe(&slot->parts[i].extent, local, &piece);
 
-        copy_piece(q, direction, slot, piece);
-        local += len;
+        describe(&slot->parts[i].extent, local, &piece);
+        copy_piece(q, direction, piece);
+        local += slot->parts[i].extent.len;
     }
 }
 
-VBD_INLINE void add_data(struct vbd_queue *q, enum vbd_copy_direction direction,
-                         struct vbd_slot *slot, struct place *at)
+/* Returns where the next piece goes. */
+VBD_INLINE struct vbd_grant_copy *add_data(struct vbd_queue *q, enum vbd_copy_direction direction,
+                                           const struct vbd_slot *slot, struct vbd_grant_copy *at)
 {
     const union vbd_descriptor *part = slot->parts, *end = part + slot->request.segment_count;
     char *local = slot->buffer;
 
-    do { /* there is at least one */
-        local += describe(&part->extent, local, at->piece);
-        go_on(q, direction, slot, at);
-    } while (++part != end);
+    for (;;) { /* there is at least one */
+        describe(&part->extent, local, at);
+        at = go_on(q, direction, at);
+        if (part + 1 == end)
+            return at;
+        local += part++->extent.len;
+    }
 }
 
 static void grant_error(struct vbd_queue *q, struct vbd_slot *slot)
@@ -171,7 +169,7 @@ static void copy_descriptors(struct vbd_queue *q, struct vbd_slot *slot)
     for (uint32_t page = 0; left > 0; page++) {
         size_t len = left < VBD_RING_PAGE ? left : VBD_RING_PAGE;
 
-        copy_piece(q, VBD_COPY_FROM_GUEST, slot,
+        copy_piece(q, VBD_COPY_FROM_GUEST,
                    (struct vbd_grant_copy){.local = at,
                                            .grant = slot->request.indirect_grants[page],
                                            .len = (uint16_t)len});
@@ -218,8 +216,6 @@ static bool must_fetch(const struct vbd_slot *slot)
 
 static void fetch(struct vbd_queue *q, struct vbd_slot *slot)
 {
-    struct place at = next_place(q);
-
     if (!must_fetch(slot))
         return;
     slot->fetched = true;
@@ -227,8 +223,7 @@ static void fetch(struct vbd_queue *q, struct vbd_slot *slot)
         copy_data_mapped(q, VBD_COPY_FROM_GUEST, slot);
         return;
     }
-    add_data(q, VBD_COPY_FROM_GUEST, slot, &at);
-    set_place(q, &at);
+    set_next_piece(q, add_data(q, VBD_COPY_FROM_GUEST, slot, next_piece(q)));
 }
 
 static void drop(struct vbd_queue *q, struct vbd_slot *slot)
@@ -300,15 +295,15 @@ static uint64_t deliver_mapped(struct vbd_queue *q)
 static uint64_t deliver(struct vbd_queue *q)
 {
     uint64_t bytes = 0;
-    struct place at = next_place(q);
+    struct vbd_grant_copy *at = next_piece(q);
 
     if (q->config.persistent_max > 0)
         return deliver_mapped(q);
     for (struct vbd_slot *slot = q->completed.first; slot != NULL; slot = slot->next) {
-        add_data(q, VBD_COPY_TO_GUEST, slot, &at);
+        at = add_data(q, VBD_COPY_TO_GUEST, slot, at);
         bytes += slot->bytes;
     }
-    set_place(q, &at);
+    set_next_piece(q, at);
     return bytes;
 }
 

@@ -35,16 +35,17 @@ static void refuse(struct vbd_queue *q, struct vbd_slot *slot, enum vbd_verdict 
 VBD_INLINE void tally(struct vbd_queue *q, uint32_t effect, uint32_t segment_count)
 {
     q->tally.effects[effect]++; /* judged: one that is known */
-    q->tally.segments += segment_count;
+    q->tally.further += segment_count - 1;
 }
 
 /* Whether it was accepted. */
 static bool judge_segments(struct vbd_queue *q, struct vbd_slot *slot)
 {
-    enum vbd_verdict verdict =
-        vbd_validate_segments(slot->request.sector, slot->parts, slot->request.segment_count,
-                              &q->config.disk, &slot->bytes);
+    uint64_t bytes = 0;
+    enum vbd_verdict verdict = vbd_validate_segments(
+        slot->request.sector, slot->parts, slot->request.segment_count, &q->config.disk, &bytes);
 
+    slot->bytes = (uint32_t)bytes;
     if (verdict != VBD_REQUEST_OK) {
         refuse(q, slot, verdict);
         return false;
@@ -69,12 +70,11 @@ static void await_descriptors(struct vbd_queue *q, struct vbd_slot *slot)
     vbd_row_append(&q->arrived, slot);
 }
 
-/* The response, unless something fails; its padding stays 0. */
-VBD_INLINE void expect_success(struct vbd_slot *slot, uint32_t effect)
+/* The response, unless something fails. */
+VBD_INLINE void expect_success(struct vbd_slot *slot, uint64_t id, uint32_t effect)
 {
-    slot->response.id = slot->request.id;
-    slot->response.operation = (uint8_t)effect;
-    slot->response.status = VBD_STATUS_OKAY;
+    slot->response.id = id;
+    vbd_set_answer(&slot->response, (uint8_t)effect, VBD_STATUS_OKAY);
 }
 
 /* Not a direct read or write. An indirect request is answered with what it did: Linux' blkfront
@@ -85,7 +85,7 @@ static void judge_other(struct vbd_queue *q, struct vbd_slot *slot)
     enum vbd_verdict verdict;
 
     vbd_layout_decode_other(&slot->request);
-    expect_success(slot, slot->request.effect);
+    expect_success(slot, slot->request.id, slot->request.effect);
     verdict = vbd_validate_other(&slot->request, &q->config.disk);
     slot->bytes = 0;
     if (verdict != VBD_REQUEST_OK) {
@@ -100,34 +100,39 @@ static void judge_other(struct vbd_queue *q, struct vbd_slot *slot)
     }
 }
 
-/* A direct read or write. What is passed on from here as a number need not be loaded again. */
-VBD_INLINE void judge_direct(struct vbd_queue *q, struct vbd_slot *slot, uint32_t count)
+/* A direct read or write. What is passed on from here as a number need not be loaded again. Takes
+ * and returns what vbd_way_free says. */
+VBD_INLINE bool judge_direct(struct vbd_queue *q, struct vbd_slot *slot,
+                             const struct vbd_head *head, uint32_t count, bool way_free)
 {
-    const uint32_t operation = slot->request.operation;
-    const uint64_t sector = slot->request.sector;
+    const uint32_t operation = head->operation;
+    const uint64_t sector = head->sector;
     enum vbd_verdict verdict = vbd_validate_direct(operation, count, &q->config.disk);
-    uint32_t bytes;
+    uint64_t bytes;
 
-    expect_success(slot, operation);
+    expect_success(slot, head->id, operation);
     if (verdict == VBD_REQUEST_OK)
         verdict =
             vbd_validate_segments(sector, slot->request.parts, count, &q->config.disk, &bytes);
     if (verdict != VBD_REQUEST_OK) {
         refuse(q, slot, verdict);
-        return;
+        return way_free;
     }
-    slot->bytes = bytes;
+    slot->bytes = (uint32_t)bytes;
     tally(q, operation, count);
-    vbd_admit_direct(q, slot, operation, sector, bytes);
+    return vbd_admit_direct(q, slot, way_free, operation, sector, bytes);
 }
 
-/* Not a read or write of one segment. */
-static void judge_large(struct vbd_queue *q, struct vbd_slot *slot)
+/* Not a read or write of one segment. Returns what vbd_way_free says. */
+static bool judge_large(struct vbd_queue *q, struct vbd_slot *slot)
 {
-    if (slot->request.operation <= VBD_OP_WRITE)
-        judge_direct(q, slot, slot->request.segment_count);
-    else
-        judge_other(q, slot);
+    const struct vbd_request *r = &slot->request;
+    const struct vbd_head head = {.id = r->id, .sector = r->sector, .operation = r->operation};
+
+    if (head.operation <= VBD_OP_WRITE)
+        return judge_direct(q, slot, &head, r->segment_count, vbd_way_free(q));
+    judge_other(q, slot);
+    return vbd_way_free(q);
 }
 
 static void count(uint64_t *counter, uint32_t by)
@@ -140,14 +145,17 @@ void vbd_count_taken(struct vbd_queue *q)
 {
     struct vbd_counters *c = &q->counters;
     const struct vbd_tally *t = &q->tally;
+    uint32_t sum = 0;
 
+    for (unsigned op = 0; op < VBD_OP_INDIRECT; op++)
+        sum += t->effects[op];
     count(&c->reads, t->effects[VBD_OP_READ]);
     count(&c->writes, t->effects[VBD_OP_WRITE]);
     count(&c->barriers, t->effects[VBD_OP_WRITE_BARRIER]);
     count(&c->flushes, t->effects[VBD_OP_FLUSH]);
     count(&c->discards, t->effects[VBD_OP_DISCARD]);
     count(&c->indirect, t->indirect);
-    count(&c->segments, t->segments);
+    count(&c->segments, t->further + sum);
     q->tally = (struct vbd_tally){0};
 }
 
@@ -159,6 +167,8 @@ VBD_INLINE void take(struct vbd_queue *q, uint32_t count, enum vbd_layout layout
     struct vbd_ring_cursor cursor = vbd_ring_cursor(&q->ring, q->ring.req_cons, layout);
     struct vbd_slot *slot, *next = q->free;
     uint64_t now = q->now;
+    bool way_free = vbd_way_free(q);
+    struct vbd_head head;
 
     q->ring.req_cons += count;
     q->in_flight += count;
@@ -167,10 +177,8 @@ VBD_INLINE void take(struct vbd_queue *q, uint32_t count, enum vbd_layout layout
         next = slot->next;
         vbd_admit(slot, now);
         slot->parts = slot->request.parts;
-        if (vbd_ring_take(&cursor, &slot->request))
-            judge_direct(q, slot, 1);
-        else
-            judge_large(q, slot);
+        head = vbd_ring_take(&cursor, &slot->request);
+        way_free = head.single ? judge_direct(q, slot, &head, 1, way_free) : judge_large(q, slot);
     }
     q->free = next;
 }

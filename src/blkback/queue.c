@@ -75,8 +75,6 @@ int vbd_queue_new(const struct vbd_queue_config *config, struct vbd_queue **ret)
     if (q == NULL)
         return -ENOMEM;
     q->config = *config;
-    if (q->config.disk.block_sectors == 0)
-        q->config.disk.block_sectors = 1;
     if (q->config.persistent_max == 0)
         q->config.in_place = 0;
     init_rows(q);

@@ -52,7 +52,9 @@ enum { VBD_PIECES = 256 };
 /* Requests that a pass took. */
 struct vbd_tally {
     uint32_t effects[VBD_OP_INDIRECT]; /* by enum vbd_op */
-    uint32_t indirect, segments;
+    uint32_t indirect;
+    uint32_t further; /* segments; one of each request is not in it: below 0, modulo 2^32, for those
+                       * without */
 };
 
 struct vbd_queue {
@@ -73,7 +75,6 @@ struct vbd_queue {
     uint64_t batch_reaches;             /* where the last of it ends, on the disk */
 
     struct vbd_grant_copy pieces[VBD_PIECES];
-    struct vbd_slot *owners[VBD_PIECES]; /* of the pieces */
     uint32_t piece_count;
     struct vbd_persistent persistent;
 

@@ -40,7 +40,7 @@ typedef struct vbd_wire_response_64 native_response;
 
 static void encode_indirect(const struct vbd_request *r, native_request *wire)
 {
-    wire->second = r->effect;
+    wire->second = (uint8_t)r->effect;
     wire->third = r->segment_count;
     wire->tail.indirect.handle = r->handle;
     memcpy(wire->tail.indirect.grants, r->indirect_grants, sizeof r->indirect_grants);

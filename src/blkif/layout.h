@@ -32,30 +32,70 @@ static inline uint32_t vbd_layout_slot_bytes(enum vbd_layout layout)
  * into its place, once, in a request that was copied. */
 void vbd_layout_decode_other(struct vbd_request *request);
 
+/* Reads shared memory once: the compiler can't go there again for the same number. */
+VBD_INLINE uint32_t vbd_read_once_32(const char *at)
+{
+    uint32_t value;
+
+    memcpy(&value, at, sizeof value);
+    __asm__ volatile("" : "+r"(value));
+    return value;
+}
+
+VBD_INLINE uint64_t vbd_read_once_64(const char *at)
+{
+#if UINTPTR_MAX > UINT32_MAX
+    uint64_t value;
+
+    memcpy(&value, at, sizeof value);
+    __asm__ volatile("" : "+r"(value));
+#else
+    uint32_t halves[] = {vbd_read_once_32(at), vbd_read_once_32(at + 4)};
+    uint64_t value;
+
+    memcpy(&value, halves, sizeof value);
+#endif
+    return value;
+}
+
+_Static_assert(VBD_OP_READ == 0 && VBD_OP_WRITE == 1, "they differ in one bit");
+
+/* What a request says first, in registers: what is in memory may have to be loaded again. */
+struct vbd_head {
+    uint64_t id, sector;
+    uint8_t operation;
+    bool single; /* a read or write of one segment */
+};
+
 /* Copies a slot out of shared memory once; no byte is read twice. The barriers make the compiler
- * forget the shared copy: what follows uses the private one. Returns whether it is a read or write
- * of one segment: what lies behind that is not looked at, and its cache lines stay the front's. */
-VBD_INLINE bool vbd_layout_copy_request(enum vbd_layout layout, const void *slot,
-                                        struct vbd_request *ret)
+ * forget the shared copy: what follows uses the private one. Of a read or write of one segment,
+ * what lies behind that is not looked at, and its cache lines stay the front's. */
+VBD_INLINE struct vbd_head vbd_layout_copy_request(enum vbd_layout layout, const void *slot,
+                                                   struct vbd_request *ret)
 {
     const char *rest = (const char *)slot + (layout == VBD_LAYOUT_X86_32
                                                  ? offsetof(struct vbd_wire_request_32, id)
                                                  : offsetof(struct vbd_wire_request_64, id));
+    const uint32_t first = vbd_read_once_32(slot);
+    struct vbd_head head = {.id =
+                                vbd_read_once_64(rest), /* from here on the layouts are the same */
+                            .sector = vbd_read_once_64(rest + 8),
+                            .operation = (uint8_t)first};
+    const uint8_t second = (uint8_t)(first >> 8);
 
-    memcpy(ret, slot, sizeof(struct vbd_wire_head));
-    memcpy(&ret->id, rest, sizeof ret->id); /* from here on the layouts are the same */
-    memcpy(&ret->sector, rest + 8, sizeof ret->sector);
-    __asm__ volatile("" : : : "memory");
-    ret->effect = ret->operation;
-    ret->segment_count = ret->second;
-    if (ret->operation <= VBD_OP_WRITE && ret->second == 1) {
+    memcpy(ret, &first, sizeof first);
+    ret->id = head.id;
+    ret->sector = head.sector;
+    head.single = (first & 0xfffe) == 0x100; /* operation 0 or 1, and a count of 1: one look */
+    if (head.single) {
+        vbd_set_effect(ret, head.operation, 1);
         memcpy(ret->segments, rest + 16, sizeof ret->segments[0]);
-        __asm__ volatile("" : "+m"(ret->segments));
-        return true;
+    } else {
+        vbd_set_effect(ret, head.operation, second);
+        memcpy(ret->segments, rest + 16, sizeof ret->segments);
     }
-    memcpy(ret->segments, rest + 16, sizeof ret->segments);
     __asm__ volatile("" : "+m"(ret->segments));
-    return false;
+    return head;
 }
 
 /* Writes a response. Its padding is 0, so that no byte of this program leaks. */

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 enum {
     VBD_SECTOR = 512,
@@ -57,7 +58,7 @@ struct vbd_request {
     uint8_t operation; /* as sent; and so the next two */
     uint8_t second;    /* says something else for each operation: see wire.h */
     uint16_t handle;
-    uint8_t effect; /* the operation to carry out, and echoed: of an indirect one the inner */
+    uint16_t effect; /* the operation to carry out, and echoed: of an indirect one the inner */
     uint16_t segment_count; /* direct or indirect */
     uint64_t id;            /* the front's own, echoed */
     uint64_t sector;
@@ -72,6 +73,14 @@ struct vbd_request {
     };
 };
 
+/* Both in one store. */
+static inline void vbd_set_effect(struct vbd_request *r, uint8_t effect, uint16_t segment_count)
+{
+    uint32_t both = effect | (uint32_t)segment_count << 16;
+
+    memcpy(&r->effect, &both, sizeof both);
+}
+
 /* As on the wire, padding included; x86_32 has no tail. */
 struct vbd_response {
     uint64_t id;
@@ -79,5 +88,13 @@ struct vbd_response {
     int16_t status; /* enum vbd_status */
     uint32_t tail;
 };
+
+/* What is not its id: operation, padding and status, in one store. */
+static inline void vbd_set_answer(struct vbd_response *r, uint8_t operation, enum vbd_status status)
+{
+    uint32_t all = operation | (uint32_t)(uint16_t)status << 16;
+
+    memcpy(&r->operation, &all, sizeof all);
+}
 
 #endif

@@ -112,9 +112,8 @@ VBD_INLINE void *vbd_ring_next(struct vbd_ring_cursor *c)
     return slot;
 }
 
-/* Copies the next request out, once. The caller has seen that one is waiting. Returns whether it is
- * a read or write of one segment. */
-VBD_INLINE bool vbd_ring_take(struct vbd_ring_cursor *c, struct vbd_request *ret)
+/* Copies the next request out, once. The caller has seen that one is waiting. */
+VBD_INLINE struct vbd_head vbd_ring_take(struct vbd_ring_cursor *c, struct vbd_request *ret)
 {
     return vbd_layout_copy_request(c->layout, vbd_ring_next(c), ret);
 }

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 #include "base/inline.h"
 #include "blkif/protocol.h"
@@ -14,7 +15,7 @@ struct vbd_disk_limits {
     uint64_t sectors; /* of 512 bytes */
     bool read_only;
     bool discard, secure_discard;
-    uint32_t block_sectors;     /* sectors of 512 bytes in a logical sector, a power of two */
+    uint32_t block_mask; /* sectors of 512 bytes in a logical sector, a power of two, less one */
     uint32_t segments_indirect; /* the most in a request; 0: indirect requests are not offered */
 };
 
@@ -38,8 +39,8 @@ VBD_INLINE enum vbd_verdict vbd_check_place(uint64_t sector, uint64_t sectors,
     if (__builtin_add_overflow(sector, sectors, &end) ||
         end > __atomic_load_n(&disk->sectors, __ATOMIC_RELAXED))
         return VBD_REQUEST_PAST_END;
-    return ((sector | sectors) & (disk->block_sectors - 1)) != 0 ? VBD_REQUEST_MISALIGNED
-                                                                 : VBD_REQUEST_OK;
+    return ((uint32_t)(sector | sectors) & disk->block_mask) != 0 ? VBD_REQUEST_MISALIGNED
+                                                                  : VBD_REQUEST_OK;
 }
 
 /* Judges all of a direct read or write but its segments. */
@@ -60,15 +61,16 @@ VBD_INLINE bool vbd_segment_in_page(const struct vbd_segment *s)
     return s->first <= s->last && s->last < VBD_SECTORS_PER_PAGE;
 }
 
-/* One that is in its page becomes an extent; returns its length in bytes. */
+/* One that is in its page becomes an extent: its offset and length in one store. Returns its length
+ * in sectors. */
 VBD_INLINE uint32_t vbd_make_extent(union vbd_descriptor *d)
 {
     uint32_t first = d->segment.first, last = d->segment.last;
-    uint32_t len = (last - first) * VBD_SECTOR + VBD_SECTOR;
+    uint32_t sectors = last - first + 1;
+    uint32_t both = (first | sectors << 16) * VBD_SECTOR; /* neither is more than 4096 */
 
-    d->extent.offset = (uint16_t)(first * VBD_SECTOR);
-    d->extent.len = (uint16_t)len;
-    return len;
+    memcpy(&d->extent.offset, &both, sizeof both);
+    return sectors;
 }
 
 /* Judges the segments of a request that has passed one of those: there is at least one. On
@@ -76,18 +78,18 @@ VBD_INLINE uint32_t vbd_make_extent(union vbd_descriptor *d)
 VBD_INLINE enum vbd_verdict vbd_validate_segments(uint64_t sector, union vbd_descriptor *parts,
                                                   uint32_t count,
                                                   const struct vbd_disk_limits *disk,
-                                                  uint32_t *ret_bytes)
+                                                  uint64_t *ret_bytes)
 {
     union vbd_descriptor *at = parts, *end = at + count;
-    uint32_t bytes = 0; /* at most 4096 segments of a page: no overflow */
+    uint64_t sectors = 0; /* at most 4096 segments of a page: no overflow, nor in bytes */
 
     do {
         if (!vbd_segment_in_page(&at->segment))
             return VBD_REQUEST_SEGMENT_RANGE;
-        bytes += vbd_make_extent(at);
+        sectors += vbd_make_extent(at);
     } while (++at != end);
-    *ret_bytes = bytes;
-    return vbd_check_place(sector, bytes / VBD_SECTOR, disk);
+    *ret_bytes = sectors * VBD_SECTOR;
+    return vbd_check_place(sector, sectors, disk);
 }
 
 #endif

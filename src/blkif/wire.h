@@ -73,6 +73,7 @@ _Static_assert(sizeof(struct vbd_response) == sizeof(struct vbd_wire_response_64
                    offsetof(struct vbd_response, status) ==
                        offsetof(struct vbd_wire_response_32, status),
                "a response is copied into a slot");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "as all machines of Xen are");
 _Static_assert(sizeof(struct vbd_wire_head) == 4, "blkif_request");
 _Static_assert(offsetof(struct vbd_request, second) == offsetof(struct vbd_wire_head, second) &&
                    offsetof(struct vbd_request, handle) == offsetof(struct vbd_wire_head, third),

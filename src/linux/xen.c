@@ -76,11 +76,25 @@ static xengnttab_grant_copy_segment_t to_xen(const struct vbd_grant_copy *piece,
     return s;
 }
 
+/* Returns how many failed. */
+static int copy_statuses(const xengnttab_grant_copy_segment_t *from, struct vbd_grant_copy *to,
+                         size_t count)
+{
+    int failed = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        to[i].status = from[i].status;
+        failed += from[i].status != GNTST_okay;
+    }
+    return failed;
+}
+
 static int copy(void *ctx, unsigned domid, enum vbd_copy_direction direction,
                 struct vbd_grant_copy *pieces, size_t count)
 {
     struct vbd_xen *xen = ctx;
     xengnttab_grant_copy_segment_t segments[PIECES_PER_CALL];
+    int failed = 0;
 
     for (size_t begin = 0; begin < count; begin += PIECES_PER_CALL) {
         size_t n = count - begin < PIECES_PER_CALL ? count - begin : PIECES_PER_CALL;
@@ -89,10 +103,9 @@ static int copy(void *ctx, unsigned domid, enum vbd_copy_direction direction,
             segments[i] = to_xen(&pieces[begin + i], domid, direction);
         if (xengnttab_grant_copy(xen->grants, (uint32_t)n, segments) != 0)
             return errno != 0 ? -errno : -EIO;
-        for (size_t i = 0; i < n; i++)
-            pieces[begin + i].status = segments[i].status;
+        failed += copy_statuses(segments, pieces + begin, n);
     }
-    return 0;
+    return failed;
 }
 
 static void unbind(void *ctx, struct vbd_event_channel *channel)

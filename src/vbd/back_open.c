@@ -127,7 +127,7 @@ void vbd_back_describe(struct vbd_back *b)
         .sectors = (info->bytes - info->bytes % block) / VBD_SECTOR,
         .read_only = b->read_only,
         .discard = info->discard && b->discard && o->discard != 0 && !b->read_only,
-        .block_sectors = block / VBD_SECTOR,
+        .block_mask = block / VBD_SECTOR - 1,
         .segments_indirect = o->indirect,
     };
     b->disk.secure_discard = b->disk.discard && info->secure_discard;

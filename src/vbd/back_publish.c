@@ -109,7 +109,7 @@ static struct vbd_back_offer offer(const struct vbd_back *b)
 {
     const struct vbd_storage_info *info = &b->storage->info;
     const struct vbd_back_options *o = &b->options;
-    uint32_t logical = b->disk.block_sectors * VBD_SECTOR;
+    uint32_t logical = (b->disk.block_mask + 1) * VBD_SECTOR;
     uint32_t physical = o->physical != 0 ? o->physical : info->physical_sector;
 
     return (struct vbd_back_offer){.sectors = b->disk.sectors,

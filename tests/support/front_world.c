@@ -85,7 +85,7 @@ static void begin_back(struct front_world *w)
         (struct vbd_disk_limits){.sectors = w->disk.sectors,
                                  .read_only = w->disk.read_only,
                                  .discard = true,
-                                 .block_sectors = w->disk.sector_size / 512,
+                                 .block_mask = w->disk.sector_size / 512 - 1,
                                  .segments_indirect = w->disk.segments > 11 ? w->disk.segments : 0};
     assert_int_equal(
         h->map(h->ctx, config.domid, w->front.ring_grants, w->config.ring_pages, true, &w->ring),

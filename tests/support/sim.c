@@ -85,6 +85,7 @@ static int copy(void *ctx, unsigned domid, enum vbd_copy_direction direction,
                 struct vbd_grant_copy *pieces, size_t count)
 {
     struct sim *s = ctx, *guest = find(s, domid);
+    int failed = 0;
 
     add(&s->copy_calls, 1);
     add(&s->copied_pieces, (int)count);
@@ -96,15 +97,17 @@ static int copy(void *ctx, unsigned domid, enum vbd_copy_direction direction,
         char *at;
 
         p->status = page < 0 || p->offset + p->len > SIM_PAGE ? -1 : 0;
-        if (p->status < 0)
+        if (p->status < 0) {
+            failed++;
             continue;
+        }
         at = guest->back_view + (size_t)page * SIM_PAGE + p->offset;
         if (direction == VBD_COPY_TO_GUEST)
             memcpy(at, p->local, p->len);
         else
             memcpy(p->local, at, p->len);
     }
-    return 0;
+    return failed;
 }
 
 static int bind_port(void *ctx, unsigned domid, uint32_t port, struct vbd_event_channel **ret)
@@ -181,10 +184,10 @@ struct sim *sim_new(unsigned domid)
         MUST(s->ports[i].to_back >= 0 && s->ports[i].to_front >= 0);
     }
     s->seam = (struct vbd_hypervisor){.struct_size = sizeof s->seam,
+                                      .in_place = true,
                                       .ctx = s,
                                       .map = map,
                                       .unmap = unmap,
-                                      .in_place = true,
                                       .copy = copy,
                                       .bind = bind_port,
                                       .unbind = unbind,

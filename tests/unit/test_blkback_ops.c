@@ -398,7 +398,7 @@ static void test_large_sectors_are_kept(void **state)
     struct world *w =
         new_world_of(HAND_X86_64, 1,
                      (struct vbd_queue_config){
-                         .disk = {.sectors = DISK_SECTORS, .discard = true, .block_sectors = 8},
+                         .disk = {.sectors = DISK_SECTORS, .discard = true, .block_mask = 7},
                          .in_flight_max = 32,
                          .memory_pages = 64});
     struct hand_request r = whole_pages(w, 0, 1, 8, DATA_PAGE, 1);
