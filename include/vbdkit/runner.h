@@ -37,6 +37,9 @@ struct vbd_runner {
     /* Asks a run to end: take nothing more, finish and answer what was taken. Returns at once;
      * `ended` follows. */
     void (*stop)(void *ctx, struct vbd_run *run);
+    /* The clock of its passes, for a storage that completes within one. NULL: what such a storage
+     * did is measured to have taken no time. Any thread. */
+    uint64_t (*now)(void);
 };
 
 #ifdef __cplusplus

@@ -120,6 +120,21 @@ void vbd_queue_end(struct vbd_queue *q)
     q->storage = NULL;
 }
 
+static bool has_answers(const struct vbd_queue *q)
+{
+    return q->completed.first != NULL || q->answered.first != NULL;
+}
+
+/* A storage that completes at once takes its time within the pass. */
+static void dispatch(struct vbd_queue *q)
+{
+    bool before = has_answers(q);
+
+    vbd_dispatch(q);
+    if (q->config.now != NULL && !before && has_answers(q))
+        q->now = q->config.now();
+}
+
 enum { PATIENT_WITH = 4 /* requests in flight */ };
 
 bool vbd_queue_poll(struct vbd_queue *q, uint64_t now)
@@ -135,7 +150,7 @@ bool vbd_queue_poll(struct vbd_queue *q, uint64_t now)
         vbd_fetch_written(q);
     if (q->config.in_place > 0 && q->batch_end != q->batch)
         vbd_read_in_place(q);
-    vbd_dispatch(q);
+    dispatch(q);
     if (q->completed.first != NULL)
         vbd_deliver_read(q);
     if (q->config.in_order)

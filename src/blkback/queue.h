@@ -36,8 +36,9 @@ struct vbd_queue_config {
     uint32_t ring_page_count;
     enum vbd_layout layout;
     struct vbd_disk_limits disk;
-    bool in_order;     /* responses in the order of requests */
-    uint64_t patience; /* ns for which the runner may look before it sleeps */
+    bool in_order;         /* responses in the order of requests */
+    uint64_t patience;     /* ns for which the runner may look before it sleeps */
+    uint64_t (*now)(void); /* of the runner, or NULL */
     /* Limits. */
     uint32_t in_flight_max;  /* requests taken and not yet answered, at least 1 */
     uint32_t memory_pages;   /* of data under way; made large enough for one request */

@@ -169,9 +169,10 @@ static void run_now(struct vbd_io *io)
 {
     ssize_t result;
 
-    do
+    do {
+        held_of(io)->channel->loop->calls++;
         result = do_now(io);
-    while (goes_on(io, result < 0 ? -errno : (int)result));
+    } while (goes_on(io, result < 0 ? -errno : (int)result));
 }
 
 /* --- the channel --- */

@@ -13,6 +13,7 @@ int vbd_loop_init(struct vbd_loop *loop)
     struct io_uring_params params;
     int r;
 
+    loop->calls = 0;
     memset(&params, 0, sizeof params);
     params.flags =
         IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG;
@@ -28,11 +29,17 @@ void vbd_loop_free(struct vbd_loop *loop)
     io_uring_queue_exit(&loop->ring);
 }
 
+static int submit(struct vbd_loop *loop)
+{
+    loop->calls++;
+    return io_uring_submit(&loop->ring);
+}
+
 struct io_uring_sqe *vbd_loop_sqe(struct vbd_loop *loop, struct vbd_loop_entry *entry)
 {
     struct io_uring_sqe *sqe = io_uring_get_sqe(&loop->ring);
 
-    while (sqe == NULL && io_uring_submit(&loop->ring) >= 0)
+    while (sqe == NULL && submit(loop) >= 0)
         sqe = io_uring_get_sqe(&loop->ring);
     if (sqe != NULL)
         io_uring_sqe_set_data(sqe, entry);
@@ -65,7 +72,7 @@ bool vbd_loop_ready(const struct vbd_loop *loop)
 
 int vbd_loop_submit(struct vbd_loop *loop)
 {
-    int r = io_uring_sq_ready(&loop->ring) > 0 ? io_uring_submit(&loop->ring) : 0;
+    int r = io_uring_sq_ready(&loop->ring) > 0 ? submit(loop) : 0;
 
     return r == -EAGAIN || r == -EBUSY || r > 0 ? 0 : r;
 }
@@ -83,7 +90,10 @@ static int submit_and_wait(struct vbd_loop *loop, uint64_t patience)
 
 int vbd_loop_turn(struct vbd_loop *loop, bool wait, uint64_t patience)
 {
-    int r = wait ? submit_and_wait(loop, patience) : io_uring_submit_and_get_events(&loop->ring);
+    int r;
+
+    loop->calls++;
+    r = wait ? submit_and_wait(loop, patience) : io_uring_submit_and_get_events(&loop->ring);
 
     if (r < 0 && r != -EINTR && r != -EAGAIN && r != -EBUSY && r != -ETIME)
         return r;

@@ -8,6 +8,7 @@
 
 struct vbd_loop {
     struct io_uring ring;
+    unsigned calls; /* system calls, of storages also; whoever counts them begins anew */
 };
 
 /* Something that waits for a completion; user_data of its SQE. It stays where it is until then. */

@@ -121,7 +121,7 @@ static bool turn(struct vbd_run *run)
 {
     const struct vbd_hypervisor *h = run->threads->hypervisor;
     uint64_t now = vbd_now_ns();
-    bool more;
+    bool more, good;
 
     if (atomic_load(&run->stop))
         vbd_queue_stop(run->queue);
@@ -133,9 +133,12 @@ static bool turn(struct vbd_run *run)
     if (!run->armed)
         run->armed = poll_fd(run, h->wait_handle(h->ctx, run->channel), &run->event, true);
     if (more && !vbd_loop_ready(&run->loop))
-        return vbd_loop_submit(&run->loop) == 0;
-    vbd_queue_count_calls(run->queue, 1);
-    return vbd_loop_turn(&run->loop, !more, patience(vbd_queue_deadline(run->queue), now)) == 0;
+        good = vbd_loop_submit(&run->loop) == 0;
+    else
+        good = vbd_loop_turn(&run->loop, !more, patience(vbd_queue_deadline(run->queue), now)) == 0;
+    vbd_queue_count_calls(run->queue, run->loop.calls);
+    run->loop.calls = 0;
+    return good;
 }
 
 static int open_loop(struct vbd_run *run, struct vbd_channel **ret)
@@ -266,8 +269,8 @@ int vbd_threads_new(const struct vbd_hypervisor *hypervisor, struct vbd_threads 
         return -errno;
     }
     t->hypervisor = hypervisor;
-    t->seam =
-        (struct vbd_runner){.struct_size = sizeof t->seam, .ctx = t, .start = start, .stop = stop};
+    t->seam = (struct vbd_runner){
+        .struct_size = sizeof t->seam, .ctx = t, .start = start, .stop = stop, .now = vbd_now_ns};
     (void)pthread_mutex_init(&t->lock, NULL);
     vbd_list_init(&t->ended);
     *ret = t;

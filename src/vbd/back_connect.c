@@ -134,6 +134,7 @@ static int make_queue(struct vbd_back *b, struct vbd_link *link, struct vbd_text
         .layout = (enum vbd_layout)b->agreement.protocol,
         .disk = b->disk,
         .in_order = o->in_order != 0,
+        .now = b->platform->runner->now,
         .patience = o->poll * UINT64_C(1000),
         .in_flight_max = o->in_flight,
         .memory_pages = o->memory / (VBD_RING_PAGE / 1024),

@@ -93,19 +93,12 @@ static void test_a_disk_grows_and_shrinks_under_its_queue(void **state)
     end_world(w);
 }
 
-static void test_latency_is_the_time_from_taken_to_answered(void **state)
+/* One read, measured. */
+static void expect_latency(const struct world *w)
 {
-    struct world *w = small_world(64);
-    struct hand_request r = whole_pages(w, 0, 1, 0, DATA_PAGE, 1);
     struct vbd_latency l = {{0}, {0}, {0}};
     uint64_t count = 0;
 
-    (void)state;
-    run(w, &r);
-    w->now += 1000000;
-    complete_all(&w->disk);
-    pass(w);
-    assert_int_equal(expect_answer(w, 1), 0);
     vbd_queue_latency(w->queue, &l);
     for (unsigned i = 0; i < VBD_LATENCY_RANGES; i++) {
         if (l.reads[i] > 0)
@@ -113,6 +106,52 @@ static void test_latency_is_the_time_from_taken_to_answered(void **state)
         count += l.reads[i] + l.writes[i] + l.others[i];
     }
     assert_int_equal(count, 1);
+}
+
+static void test_latency_is_the_time_from_taken_to_answered(void **state)
+{
+    struct world *w = small_world(64);
+    struct hand_request r = whole_pages(w, 0, 1, 0, DATA_PAGE, 1);
+
+    (void)state;
+    run(w, &r);
+    w->now += 1000000;
+    complete_all(&w->disk);
+    pass(w);
+    assert_int_equal(expect_answer(w, 1), 0);
+    expect_latency(w);
+    end_world(w);
+}
+
+static void complete_at_once(struct vbd_channel *channel, struct vbd_io *const *ios, size_t count)
+{
+    (void)channel;
+    for (size_t i = 0; i < count; i++)
+        ios[i]->done(ios[i], 0);
+}
+
+static uint64_t a_millisecond_later(void)
+{
+    return 1000001;
+}
+
+/* The pass that takes the request answers it. */
+static void test_latency_of_a_storage_that_completes_at_once(void **state)
+{
+    static const struct vbd_channel_ops ops = {.struct_size = sizeof ops,
+                                               .submit = complete_at_once};
+    struct world *w = new_world_of(HAND_X86_64, 1,
+                                   (struct vbd_queue_config){.disk = {.sectors = DISK_SECTORS},
+                                                             .in_flight_max = 32,
+                                                             .memory_pages = 64,
+                                                             .now = a_millisecond_later});
+    struct hand_request r = whole_pages(w, 0, 1, 0, DATA_PAGE, 1);
+
+    (void)state;
+    w->disk.channel.ops = &ops;
+    run(w, &r);
+    assert_int_equal(expect_answer(w, 1), 0);
+    expect_latency(w);
     end_world(w);
 }
 
@@ -123,6 +162,7 @@ int main(void)
         cmocka_unit_test(test_a_refused_request_keeps_no_memory),
         cmocka_unit_test(test_a_disk_grows_and_shrinks_under_its_queue),
         cmocka_unit_test(test_latency_is_the_time_from_taken_to_answered),
+        cmocka_unit_test(test_latency_of_a_storage_that_completes_at_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -132,9 +132,13 @@ static void await(void)
 
 static void submit(struct operation *all, size_t count)
 {
+    unsigned before = w.loop.calls;
+
     hand_in(all, count);
-    if (w.place->at_once && all[0].io.op != VBD_IO_DISCARD)
+    if (w.place->at_once && all[0].io.op != VBD_IO_DISCARD) {
         assert_int_equal(w.under_way, 0);
+        assert_true(w.loop.calls >= before + count || all[0].result == -EOPNOTSUPP);
+    }
     await();
 }
 
