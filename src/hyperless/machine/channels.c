@@ -13,6 +13,8 @@
 #include "hyperless/end.h"
 #include "hyperless/machine/inside.h"
 
+enum { LOOKS = 100 /* for a count that does not change meanwhile */ };
+
 /* --- the pair of ends --- */
 
 static int open_link(struct hl_link *link)
@@ -93,18 +95,41 @@ static bool is_queued(const struct hl_port *port)
            HL_END_QUEUED;
 }
 
+static long long queued_ends(const struct hl_session *s, uint32_t ports)
+{
+    long long queued = 0;
+
+    for (uint32_t i = 0; i < ports; i++) {
+        const struct hl_port *port = hl_port_of(s, i);
+
+        queued += port != NULL && port->link != NULL && is_queued(port);
+    }
+    return queued;
+}
+
+/* The reader and other senders go on meanwhile: only where the count is the same before and after
+ * does it belong to the ends that were looked at. */
+static bool is_short(const struct hl_session *s, uint32_t ports)
+{
+    long long before, queued, count = hl_queue_count(s->queue);
+    int looks = 0;
+
+    do {
+        before = count;
+        queued = queued_ends(s, ports);
+        count = hl_queue_count(s->queue);
+    } while (count != before && ++looks < LOOKS);
+    return before < queued;
+}
+
 /* A sender that was killed between marking an end queued and counting it up leaves the handle a
  * count short. One too many does no harm: the library passes over it. */
 static void repair_queue(const struct hl_port *port)
 {
-    long long queued = 0, count = port->session != NULL ? hl_queue_count(port->session->queue) : -1;
+    const struct hl_session *s = port->session;
 
-    for (uint32_t i = 0; count >= 0 && i < port->domain->ports.used; i++) {
-        const struct hl_port *other = hl_port_of(port->session, i);
-
-        queued += other != NULL && other->link != NULL && is_queued(other);
-    }
-    if (count >= 0 ? count < queued : is_queued(port))
+    if (s != NULL && hl_queue_count(s->queue) >= 0 ? is_short(s, port->domain->ports.used)
+                                                   : is_queued(port))
         queue_up(port);
 }
 
