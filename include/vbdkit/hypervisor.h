@@ -58,8 +58,8 @@ struct vbd_hypervisor {
      * many there may be, so that there is room for other mappings. NULL: no limit but theirs. */
     uint32_t *kept;
     uint32_t kept_max;
-    /* Mapped pages are as good as any memory for a storage to read into. Otherwise what is read is
-     * copied into them, which is faster than what the storage would have to do for each. */
+    /* Mapped pages are as good as any memory for a storage to read into, which they are without
+     * Xen. Otherwise what is read is copied into them. */
     bool in_place;
 };
 

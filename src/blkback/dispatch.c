@@ -7,7 +7,7 @@
 
 /* --- completions --- */
 
-static void failed(struct vbd_queue *q, struct vbd_slot *slot, int result)
+void vbd_failed(struct vbd_queue *q, struct vbd_slot *slot, int result)
 {
     vbd_bump(&q->counters.storage_errors, 1);
     vbd_settle(q, slot, result == -EOPNOTSUPP ? VBD_STATUS_NOT_SUPPORTED : VBD_STATUS_ERROR);
@@ -19,7 +19,7 @@ static void finish_other(struct vbd_queue *q, struct vbd_slot *slot, int result)
     if (vbd_slot_modifies(slot))
         vbd_order_write_finished(q, slot);
     if (result < 0) {
-        failed(q, slot, result);
+        vbd_failed(q, slot, result);
         return;
     }
     if (slot->request.effect == VBD_OP_DISCARD)

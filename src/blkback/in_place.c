@@ -1,6 +1,10 @@
 /* in_place.c - see in_place.h. */
 #include "blkback/in_place.h"
 
+#include <errno.h>
+
+enum { VECTORS_MAX = 1024 /* in one operation: Linux' limit */ };
+
 _Static_assert(sizeof(struct vbd_iovec) <= VBD_SECTOR, "a vector fits where its data would be");
 
 /* A segment that is no whole number of the storage's units goes by copy, and all with it. */
@@ -53,7 +57,8 @@ static void place(struct vbd_queue *q, struct vbd_slot *slot)
 {
     struct vbd_iovec *vector = vector_of(slot);
 
-    if (slot->request.effect != VBD_OP_READ || slot->alone || !aligned(q, slot))
+    if (slot->request.effect != VBD_OP_READ || slot->alone ||
+        slot->request.segment_count > VECTORS_MAX || !aligned(q, slot))
         return;
     if (!hold(q, slot, vector)) {
         vbd_prepare_request(slot); /* as it was */
@@ -80,13 +85,23 @@ void vbd_leave_place(struct vbd_queue *q, struct vbd_slot *slot)
     slot->io.done = vbd_dispatch_done;
 }
 
+/* What the page may be to blame for. */
+static bool is_of_the_page(int result)
+{
+    return result == -EFAULT || result == -EINVAL;
+}
+
 void vbd_finish_in_place(struct vbd_queue *q, struct vbd_slot *slot, int result)
 {
     vbd_leave_place(q, slot);
     q->dispatched--;
-    if (result < 0) {
+    if (is_of_the_page(result)) {
         slot->alone = true;
         vbd_row_prepend(&q->taken, slot);
+        return;
+    }
+    if (result < 0) {
+        vbd_failed(q, slot, result);
         return;
     }
     vbd_bump(&q->counters.in_place, 1);

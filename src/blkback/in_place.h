@@ -3,7 +3,7 @@
  * that the guest may change them meanwhile. Written data is copied always (guest_memory).
  *
  * Called by a pass, before dispatch, and by dispatch when the storage has finished. A read that
- * fails this way is tried again by copy: it may be the page that the storage's kernel can't reach.
+ * fails with -EFAULT or -EINVAL is tried again by copy: the storage's kernel can't reach the page.
  */
 #ifndef BLKBACK_IN_PLACE_H
 #define BLKBACK_IN_PLACE_H

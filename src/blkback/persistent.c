@@ -9,7 +9,7 @@
 static const uint64_t idle_ns = 60000000000u;
 /* At the limit a page goes only for another when it was idle for so long: pages that come in turn,
  * more than the limit, would each be mapped and unmapped every time. */
-static const uint64_t spare_ns = 100000000u;
+static const uint64_t spare_ns = 1000000000u;
 /* After a grant could not be mapped; nor can others be, as a rule. */
 static const uint64_t pause_ns = 1000000000u;
 

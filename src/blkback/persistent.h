@@ -3,7 +3,7 @@
  *
  * Used by guest_memory, which copies through a page at once and keeps no pointer to it, and by
  * in_place, which holds a page while the storage reads into it: any other may be unmapped
- * meanwhile. When the limit is reached, the least recently used one goes if it was idle for 0.1 s,
+ * meanwhile. When the limit is reached, the least recently used one goes if it was idle for 1 s,
  * and all that were idle for a minute go on their own.
  */
 #ifndef BLKBACK_PERSISTENT_H

@@ -75,8 +75,7 @@ int vbd_queue_new(const struct vbd_queue_config *config, struct vbd_queue **ret)
     if (q == NULL)
         return -ENOMEM;
     q->config = *config;
-    if (q->config.persistent_max == 0)
-        q->config.in_place = 0;
+    vbd_queue_set_in_place(q, config->in_place);
     init_rows(q);
     vbd_ring_attach(&q->ring, config->ring_pages, config->ring_page_count, config->layout);
     if (q->ring.size == 0) {
@@ -204,6 +203,11 @@ bool vbd_queue_idle(const struct vbd_queue *q)
 bool vbd_queue_broken(const struct vbd_queue *q)
 {
     return q->broken;
+}
+
+void vbd_queue_set_in_place(struct vbd_queue *q, uint32_t unit)
+{
+    q->config.in_place = q->config.persistent_max > 0 ? unit : 0;
 }
 
 void vbd_queue_resize(struct vbd_queue *q, uint64_t sectors)

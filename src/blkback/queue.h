@@ -108,6 +108,8 @@ struct vbd_queue {
 int vbd_queue_new(const struct vbd_queue_config *config, struct vbd_queue **ret);
 /* Frees it; the ring and the event channel stay the caller's. NULL is fine. */
 void vbd_queue_free(struct vbd_queue *q);
+/* The unit of in_place, where the storage is another one now. Between runs. */
+void vbd_queue_set_in_place(struct vbd_queue *q, uint32_t unit);
 /* The disk has another size from now on, in sectors of 512 bytes. Any thread. */
 void vbd_queue_resize(struct vbd_queue *q, uint64_t sectors);
 
@@ -123,6 +125,8 @@ void vbd_fetch_written(struct vbd_queue *q);
 void vbd_dispatch(struct vbd_queue *q);
 /* Completes a request's operation. */
 void vbd_dispatch_done(struct vbd_io *io, int result);
+/* The storage failed the slot's operation, for good. */
+void vbd_failed(struct vbd_queue *q, struct vbd_slot *slot, int result);
 /* Whether the slot goes to the storage with `first`, behind which it is on the disk. */
 bool vbd_merge(struct vbd_slot *first, struct vbd_slot *slot);
 void vbd_deliver_read(struct vbd_queue *q);

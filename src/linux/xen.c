@@ -2,10 +2,10 @@
 #include "linux/xen.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 #include <xengnttab.h>
 
 #include "linux/error.h"
@@ -14,13 +14,13 @@
 enum {
     PIECES_PER_CALL = 256, /* of a grant copy; more go in several calls */
     /* Each page mapped by itself is an area of the process' memory, of which Linux allows 65530
-     * (vm.max_map_count): half of them are for all else. */
-    KEPT_MAX = 32768
+     * (vm.max_map_count), and one more that gntdev looks through whenever it maps or unmaps. */
+    KEPT_MAX = 8192
 };
 
 struct vbd_xen {
     struct vbd_hypervisor seam;
-    xengnttab_handle *grants; /* maps; the control thread's, and copies of any thread */
+    xengnttab_handle *grants; /* maps and copies, of any thread */
     uint32_t kept;
 };
 
@@ -166,18 +166,12 @@ static bool take_event(void *ctx, struct vbd_event_channel *channel)
     return vbd_evtchn_take(channel->handle);
 }
 
-/* There Linux' page tables do not say what a grant's page is, and with each read into one the
- * kernel goes a long way to find out. Elsewhere, and without Xen, they do. */
-static bool is_pv_domain(void)
+/* There reads in place would need more than Linux gives: in a PV domain the kernel finds out what a
+ * grant's page is on a slow path, page by page, and elsewhere it has not been tried. What lies
+ * below a file, such as encryption, may also use the page for more than the data. */
+static bool is_on_xen(void)
 {
-    FILE *f = fopen("/sys/hypervisor/guest_type", "re");
-    char type[8] = "";
-
-    if (f == NULL)
-        return false;
-    (void)!fgets(type, sizeof type, f);
-    (void)fclose(f);
-    return strcmp(type, "PV\n") == 0;
+    return access("/sys/hypervisor/type", F_OK) == 0;
 }
 
 int vbd_xen_open(struct vbd_xen **ret, struct vbd_error *why)
@@ -208,7 +202,7 @@ int vbd_xen_open(struct vbd_xen **ret, struct vbd_error *why)
                                         .take_event = take_event,
                                         .kept = &xen->kept,
                                         .kept_max = KEPT_MAX,
-                                        .in_place = !is_pv_domain()};
+                                        .in_place = !is_on_xen()};
     *ret = xen;
     return 0;
 }

@@ -110,8 +110,7 @@ void vbd_back_run_over(struct vbd_back *b)
 
 /* --- connecting --- */
 
-/* In what the storage reads into the guest's own pages; 0: it does not. */
-static uint32_t read_unit(const struct vbd_back *b)
+uint32_t vbd_back_read_unit(const struct vbd_back *b)
 {
     const struct vbd_storage_info *info = &b->storage->info;
 
@@ -139,7 +138,7 @@ static int make_queue(struct vbd_back *b, struct vbd_link *link, struct vbd_text
         .in_flight_max = o->in_flight,
         .memory_pages = o->memory / (VBD_RING_PAGE / 1024),
         .persistent_max = b->agreement.persistent ? o->persistent : 0,
-        .in_place = read_unit(b),
+        .in_place = vbd_back_read_unit(b),
     };
     int r = vbd_queue_new(&config, &link->queue);
 

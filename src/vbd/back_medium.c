@@ -41,6 +41,8 @@ void vbd_back_medium_out(struct vbd_back *b)
     b->storage = b->next_storage;
     b->next_storage = NULL;
     vbd_back_describe(b);
+    for (unsigned i = 0; i < b->link_count; i++)
+        vbd_queue_set_in_place(b->links[i].queue, vbd_back_read_unit(b));
     if (vbd_back_start_runs(b, &why) < 0) {
         b->run_end = VBD_RUN_FAILED;
         vbd_back_disconnect(b, VBD_LEAVING_BROKEN);

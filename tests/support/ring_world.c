@@ -1,6 +1,7 @@
 /* ring_world.c - see ring_world.h. */
 #include "support/ring_world.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -42,7 +43,8 @@ void move_data(unsigned char *disk, const struct vbd_io *io)
 void complete(struct slow_disk *d, int index)
 {
     struct vbd_io *io = d->held[index];
-    int result = d->fail_next > 0 ? (d->fail_next--, -5) : 0;
+    int error = d->fail_with != 0 ? d->fail_with : -EIO;
+    int result = d->fail_next > 0 ? (d->fail_next--, error) : 0;
 
     memmove(&d->held[index], &d->held[index + 1],
             (size_t)(--d->count - index) * sizeof(struct vbd_io *));

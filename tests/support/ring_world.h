@@ -22,6 +22,7 @@ struct slow_disk {
     unsigned char *bytes;
     struct vbd_io *held[HELD];
     int count, submits, fail_next;
+    int fail_with; /* -errno; 0: -EIO */
 };
 
 struct world {

@@ -1,4 +1,5 @@
 /* test_blkback_persistent.c - grants that stay mapped, and reads that go straight into them. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -9,7 +10,7 @@
 
 #include "support/ring_world.h"
 
-static const uint64_t minute = 60000000000u, tenth = 100000000u;
+static const uint64_t minute = 60000000000u, second = 1000000000u;
 
 enum { SEGMENTS = 32 /* of indirect requests */ };
 
@@ -71,7 +72,7 @@ static void test_the_grant_unused_longest_goes_at_the_limit(void **state)
     (void)state;
     for (unsigned page = 0; page < 4; page++)
         write_page(w, id++, DATA_PAGE + page);
-    w->now += tenth;
+    w->now += second;
     write_page(w, id++, DATA_PAGE);     /* used again: page 1 is the oldest now */
     write_page(w, id++, DATA_PAGE + 9); /* takes its place */
     assert_int_equal(w->sim->mapped_pages, mapped + 4);
@@ -158,7 +159,7 @@ static void test_a_grant_that_can_not_be_mapped_makes_a_pause(void **state)
     write_page(w, 1, DATA_PAGE + 1);
     assert_int_equal(counters(w).grants_mapped, 0);
     assert_int_equal(w->sim->copy_calls, 2);
-    w->now += 10 * tenth;
+    w->now += second;
     write_page(w, 2, DATA_PAGE + 1);
     assert_int_equal(counters(w).grants_mapped, 1);
     end_world(w);
@@ -305,10 +306,24 @@ static void test_a_page_without_a_mapping_sends_all_by_copy(void **state)
     (void)state;
     expect_copied(w, &r);
     assert_true(holds(w, DATA_PAGE, 80, 3));
-    w->now += tenth;
+    w->now += second;
     write_page(w, 2, DATA_PAGE + 20); /* takes the place of one that nobody holds */
     assert_int_equal(counters(w).grants_released, 1);
     end_world(w);
+}
+
+/* There is no room, since nothing that is mapped is idle, whatever the time. */
+static void write_a_page_by_copy(struct world *w, uint64_t id)
+{
+    struct hand_request r = whole_pages(w, 1, id, 800, DATA_PAGE + 20, 1);
+    int before = w->sim->copy_calls;
+
+    w->now += minute;
+    run(w, &r);
+    assert_int_equal(w->sim->copy_calls, before + 1);
+    complete(&w->disk, w->disk.count - 1);
+    pass(w);
+    assert_int_equal(expect_answer(w, id), 0);
 }
 
 static void test_a_page_under_way_keeps_its_place(void **state)
@@ -321,6 +336,7 @@ static void test_a_page_under_way_keeps_its_place(void **state)
     again.id = 2; /* into the same pages: held twice */
     run(w, &r);
     run(w, &again);
+    write_a_page_by_copy(w, 3);
     complete(&w->disk, 0);
     w->now += minute;
     pass(w);
@@ -336,6 +352,15 @@ static void test_a_page_under_way_keeps_its_place(void **state)
     end_world(w);
 }
 
+/* The page can't be reached. */
+static void fail_in_place(struct world *w)
+{
+    w->disk.fail_next = 1;
+    w->disk.fail_with = -EFAULT;
+    complete(&w->disk, 0);
+    pass(w);
+}
+
 static void test_what_fails_in_place_is_tried_by_copy(void **state)
 {
     struct world *w = world_of(64, 512);
@@ -343,11 +368,10 @@ static void test_what_fails_in_place_is_tried_by_copy(void **state)
 
     (void)state;
     run(w, &r);
-    w->disk.fail_next = 1;
-    complete(&w->disk, 0);
-    pass(w);
+    fail_in_place(w);
     expect_nothing(w);
     assert_true(into_a_buffer(w, w->disk.held[0]));
+    assert_int_equal(w->disk.held[0]->memory_count, 1);
     complete_all(&w->disk);
     pass(w);
     assert_int_equal(expect_answer(w, 1), 0);
@@ -363,11 +387,8 @@ static void test_what_fails_by_copy_too_is_an_error(void **state)
 
     (void)state;
     run(w, &r);
-    w->disk.fail_next = 2;
-    complete(&w->disk, 0);
-    pass(w);
-    complete(&w->disk, 0);
-    pass(w);
+    fail_in_place(w);
+    fail_in_place(w);
     assert_int_equal(expect_answer(w, 1), -1);
     assert_int_equal(counters(w).storage_errors, 1);
     r.id = 2; /* the slot is as any other again */
@@ -376,6 +397,45 @@ static void test_what_fails_by_copy_too_is_an_error(void **state)
     pass(w);
     assert_int_equal(expect_answer(w, 2), 0);
     assert_int_equal(counters(w).in_place, 1);
+    end_world(w);
+}
+
+static void test_an_error_of_the_disk_is_not_tried_again(void **state)
+{
+    struct world *w = world_of(64, 512);
+    struct hand_request r = whole_pages(w, 0, 1, 80, DATA_PAGE, 3);
+
+    (void)state;
+    run(w, &r);
+    w->disk.fail_next = 1;
+    complete(&w->disk, 0);
+    pass(w);
+    assert_int_equal(w->disk.count, 0);
+    assert_int_equal(expect_answer(w, 1), -1);
+    assert_int_equal(counters(w).storage_errors, 1);
+    end_world(w);
+}
+
+/* The slot is used again, with a vector that lies in itself. */
+static void test_a_large_read_that_fails_in_place_is_tried_by_copy(void **state)
+{
+    struct world *w = world_of(64, 512);
+    struct hand_request r = whole_pages(w, 0, 2, 80, DATA_PAGE, 3);
+
+    (void)state;
+    ask_indirect(w, 1, 256);
+    fail_in_place(w);
+    assert_int_equal(w->disk.held[0]->memory_count, 1);
+    complete_all(&w->disk);
+    pass(w);
+    assert_int_equal(expect_answer(w, 1), 0);
+    assert_true(holds(w, DATA_PAGE, 256, SEGMENTS));
+    run(w, &r);
+    assert_int_equal(w->disk.held[0]->memory_count, 3);
+    complete_all(&w->disk);
+    pass(w);
+    assert_int_equal(expect_answer(w, 2), 0);
+    assert_true(holds(w, DATA_PAGE, 80, 3));
     end_world(w);
 }
 
@@ -420,9 +480,7 @@ static void test_neighbours_in_place_that_fail_are_tried_alone(void **state)
     (void)state;
     ask_neighbours(w, 4);
     assert_int_equal(w->disk.count, 1);
-    w->disk.fail_next = 1;
-    complete(&w->disk, 0);
-    pass(w);
+    fail_in_place(w);
     assert_int_equal(w->disk.count, 4);
     complete_all(&w->disk);
     expect_neighbours(w, 4);
@@ -470,6 +528,8 @@ int main(void)
         cmocka_unit_test(test_a_page_under_way_keeps_its_place),
         cmocka_unit_test(test_what_fails_in_place_is_tried_by_copy),
         cmocka_unit_test(test_what_fails_by_copy_too_is_an_error),
+        cmocka_unit_test(test_an_error_of_the_disk_is_not_tried_again),
+        cmocka_unit_test(test_a_large_read_that_fails_in_place_is_tried_by_copy),
         cmocka_unit_test(test_neighbours_in_place_are_merged),
         cmocka_unit_test(test_neighbours_in_place_that_fail_are_tried_alone),
         cmocka_unit_test(test_reads_behind_a_barrier_are_answered),
