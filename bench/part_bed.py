@@ -9,7 +9,7 @@ from figures import BUILD, ROOT, RUNS, bars, compared
 
 LOADS = ["randread4k.d1", "randread4k.d32", "seqread128k"]
 LOADS += [f"front.{load}" for load in LOADS]
-PEERS = {"blkback": "Linux xen-blkback", "qdisk": "QEMU qdisk", "copy": "vbdkit without persistent grants"}
+PEERS = {"blkback": "Linux xen-blkback", "qdisk": "QEMU qdisk", "persistent": "vbdkit with persistent grants"}
 COMMAND = "make bench ONLY=bed"
 
 
@@ -72,5 +72,6 @@ kernel's xen-blkfront or, in the rows with `front`, `vbdkit front bench` in the 
 
 ![ratios](bed.svg)
 
-Pages that stay mapped are the default since they did better here than grant copies with either front.
+Grant copies are the default since they did better here than pages that stay mapped, under load; with one request at a time it is
+the other way round, and `persistent` is an option of each disk.
 """

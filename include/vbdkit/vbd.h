@@ -73,7 +73,7 @@ enum vbd_back_end {
     X(queues, "queues", 4, 1, 16, "queues offered")                                                \
     X(ring_order, "ring-order", 4, 0, 4, "largest ring offered, log2 of its pages")                \
     X(indirect, "indirect-segments", 256, 0, 4096, "segments of an indirect request; 0: none")     \
-    X(persistent, "persistent", 1056, 0, 65536, "grants kept mapped, for each queue; 0: none")     \
+    X(persistent, "persistent", 0, 0, 65536, "grants kept mapped, for each queue; 0: copy always") \
     X(barrier, "barrier", 1, 0, 1, "offer write barriers")                                         \
     X(discard, "discard", 1, 0, 1, "offer discard where the image can")                            \
     X(looks, "looks", 100, 10, 100000, "looks a second at the guest's xenstore nodes")             \

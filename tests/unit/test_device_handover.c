@@ -93,15 +93,13 @@ static void test_an_error_goes_when_a_later_daemon_sees_the_device_removed(void 
 
 /* --- what was offered --- */
 
-/* A front that is connected when the daemon stops, the options of that one, and those that the next
- * one finds. */
+/* A front that is connected when the daemon stops, and the options that the next one finds. */
 static struct vbd_back *hand_over(struct stage *s, struct handfront *f, unsigned pages,
-                                  const char *before, const char *options)
+                                  const char *options)
 {
     struct vbd_back *back;
 
     assert_int_equal(stage_create(s, VDEV, s->image, false), 0);
-    stage_write(s, back_key(VDEV, "vbdkit-options"), before);
     back = stage_run(s, VDEV);
     stage_write(s, front_key(VDEV, "feature-persistent"), "1"); /* as Linux does, always */
     stage_connect(s, f, VDEV, pages, PORT);
@@ -149,7 +147,7 @@ static void test_what_was_offered_stays_for_a_front_that_stays(void **state)
     struct stage *s = *state;
     struct handfront f;
 
-    hand_over(s, &f, 4, "", "ring-order=0,queues=1,indirect-segments=0,sector-size=4096");
+    hand_over(s, &f, 4, "ring-order=0,queues=1,indirect-segments=0,sector-size=4096");
     assert_int_equal(read_sector(s, &f, 5), 0);
     assert_int_equal(read_indirect(s, &f), 0);
     stage_expect(s, back_key(VDEV, "state"), "4");
@@ -171,7 +169,7 @@ static void test_grants_are_kept_only_when_the_front_was_told(void **state)
     struct vbd_back *back;
     struct handfront f;
 
-    back = hand_over(s, &f, 1, "persistent=0", "persistent=16");
+    back = hand_over(s, &f, 1, "persistent=16");
     assert_int_equal(read_sector(s, &f, 1), 0);
     vbd_back_stats(back, &stats);
     assert_int_equal(stats.counters.reads, 1);
