@@ -72,6 +72,6 @@ kernel's xen-blkfront or, in the rows with `front`, `vbdkit front bench` in the 
 
 ![ratios](bed.svg)
 
-Grant copies are the default since they did better here than pages that stay mapped, under load; with one request at a time it is
-the other way round, and `persistent` is an option of each disk.
+Pages that stay mapped (`persistent`) are an option of each disk: our front is faster with them, a guest's fio no slower; but they are
+mapped one by one, at first use, which other guests wait for.
 """
