@@ -171,3 +171,10 @@ struct vbd_counters counters(const struct world *w)
     vbd_queue_count(w->queue, &c);
     return c;
 }
+
+int16_t finish(struct world *w, uint64_t id)
+{
+    complete_all(&w->disk);
+    pass(w);
+    return expect_answer(w, id);
+}

@@ -51,6 +51,8 @@ void end_world(struct world *w);
 /* A request of `pages` whole pages of guest memory from `page` on. */
 struct hand_request whole_pages(struct world *w, uint8_t op, uint64_t id, uint64_t sector,
                                 unsigned page, unsigned pages);
+/* Completes all operations and makes a pass; the answer's status, as expect_answer. */
+int16_t finish(struct world *w, uint64_t id);
 /* Takes an answer, which must have this id and be the first to have it; its status. */
 int16_t expect_answer(struct world *w, uint64_t id);
 void expect_nothing(struct world *w);

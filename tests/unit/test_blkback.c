@@ -27,13 +27,9 @@ static void write_and_read_back(enum handfront_layout layout, unsigned ring_page
         memset(sim_page(w->sim, DATA_PAGE), (int)(n & 0xff), SIM_PAGE);
         memset(sim_page(w->sim, DATA_PAGE + 1), 0xee, SIM_PAGE);
         run(w, &write);
-        complete_all(&w->disk);
-        pass(w);
-        assert_int_equal(expect_answer(w, write.id), 0);
+        assert_int_equal(finish(w, write.id), 0);
         run(w, &read);
-        complete_all(&w->disk);
-        pass(w);
-        assert_int_equal(expect_answer(w, read.id), 0);
+        assert_int_equal(finish(w, read.id), 0);
         assert_memory_equal(sim_page(w->sim, DATA_PAGE), sim_page(w->sim, DATA_PAGE + 1), SIM_PAGE);
     }
     end_world(w);
@@ -62,9 +58,7 @@ static void test_parts_of_pages_go_where_they_belong(void **state)
     }
     run(w, &r);
     assert_int_equal(w->disk.held[0]->length, 6 * 512);
-    complete_all(&w->disk);
-    pass(w);
-    assert_int_equal(expect_answer(w, 1), 0);
+    assert_int_equal(finish(w, 1), 0);
     for (unsigned s = 0; s < 6; s++)
         assert_int_equal(w->disk.bytes[(10 + s) * 512 + 511], s / 2 * 16 + s / 2 * 2 + s % 2);
     end_world(w);
@@ -151,9 +145,7 @@ static void test_the_last_sector_can_be_used(void **state)
     (void)state;
     r.segments[0] = (struct hand_segment){sim_grant(w->sim, DATA_PAGE, false), 7, 7};
     run(w, &r);
-    complete_all(&w->disk);
-    pass(w);
-    assert_int_equal(expect_answer(w, 9), 0);
+    assert_int_equal(finish(w, 9), 0);
     end_world(w);
 }
 
@@ -168,9 +160,7 @@ static void test_a_read_only_disk_refuses_writes_and_serves_reads(void **state)
     assert_int_equal(w->disk.count, 0);
     assert_int_equal(expect_answer(w, 1), -1);
     run(w, &read);
-    complete_all(&w->disk);
-    pass(w);
-    assert_int_equal(expect_answer(w, 2), 0);
+    assert_int_equal(finish(w, 2), 0);
     end_world(w);
 }
 
@@ -191,9 +181,7 @@ static void test_bad_grants_fail_their_request_alone(void **state)
     pass(w);
     assert_int_equal(expect_answer(w, 2), -1);
     assert_int_equal(w->disk.count, 2);
-    complete_all(&w->disk);
-    pass(w);
-    assert_int_equal(expect_answer(w, 1), 0);
+    assert_int_equal(finish(w, 1), 0);
     assert_int_equal(expect_answer(w, 3), -1);
     end_world(w);
 }
@@ -219,9 +207,7 @@ static void test_storage_errors_are_told(void **state)
     (void)state;
     w->disk.fail_next = 1;
     run(w, &read);
-    complete_all(&w->disk);
-    pass(w);
-    assert_int_equal(expect_answer(w, 1), -1);
+    assert_int_equal(finish(w, 1), -1);
     end_world(w);
 }
 
@@ -277,9 +263,7 @@ static void test_a_flush_does_not_wait_for_a_write_that_failed(void **state)
     handfront_push(&w->front);
     pass(w);
     assert_int_equal(expect_answer(w, 1), -1);
-    complete_all(&w->disk);
-    pass(w);
-    assert_int_equal(expect_answer(w, 2), 0);
+    assert_int_equal(finish(w, 2), 0);
     end_world(w);
 }
 
@@ -355,9 +339,7 @@ static void test_a_stopped_queue_finishes_and_takes_nothing_more(void **state)
     run(w, &left);
     assert_int_equal(w->disk.count, 1);
     assert_false(vbd_queue_idle(w->queue));
-    complete_all(&w->disk);
-    pass(w);
-    assert_int_equal(expect_answer(w, 1), 0);
+    assert_int_equal(finish(w, 1), 0);
     expect_nothing(w);
     assert_true(vbd_queue_idle(w->queue));
     end_world(w);
@@ -381,9 +363,7 @@ static void test_a_new_queue_takes_up_a_parked_ring(void **state)
     assert_int_equal(vbd_queue_new(&config, &w->queue), 0);
     vbd_queue_begin(w->queue, &w->disk.channel);
     pass(w);
-    complete_all(&w->disk);
-    pass(w);
-    assert_int_equal(expect_answer(w, 1), 0);
+    assert_int_equal(finish(w, 1), 0);
     assert_int_equal(expect_answer(w, 2), 0);
     end_world(w);
 }
@@ -398,9 +378,7 @@ static void test_a_request_after_the_pass_is_seen_or_notifies(void **state)
     handfront_put(&w->front, &r);
     assert_true(handfront_push(&w->front)); /* and so it asked to be woken */
     pass(w);
-    complete_all(&w->disk);
-    pass(w);
-    assert_int_equal(expect_answer(w, 1), 0);
+    assert_int_equal(finish(w, 1), 0);
     end_world(w);
 }
 

@@ -61,16 +61,12 @@ static void test_a_refused_request_keeps_no_memory(void **state)
     }
     handfront_push(&w->front);
     pass(w);
-    complete_all(&w->disk);
-    pass(w);
-    assert_int_equal(expect_answer(w, 1), 0);
+    assert_int_equal(finish(w, 1), 0);
     assert_int_equal(expect_answer(w, 2), 0);
     handfront_put(&w->front, &large);
     run(w, &refused);
     assert_int_equal(w->disk.count, 1);
-    complete_all(&w->disk);
-    pass(w);
-    assert_int_equal(expect_answer(w, 3), 0);
+    assert_int_equal(finish(w, 3), 0);
     assert_int_equal(expect_answer(w, 4), -1);
     end_world(w);
 }
@@ -87,9 +83,7 @@ static void test_a_disk_grows_and_shrinks_under_its_queue(void **state)
     vbd_queue_resize(w->queue, DISK_SECTORS);
     last.id = 2;
     run(w, &last);
-    complete_all(&w->disk);
-    pass(w);
-    assert_int_equal(expect_answer(w, 2), 0);
+    assert_int_equal(finish(w, 2), 0);
     end_world(w);
 }
 
@@ -116,9 +110,7 @@ static void test_latency_is_the_time_from_taken_to_answered(void **state)
     (void)state;
     run(w, &r);
     w->now += 1000000;
-    complete_all(&w->disk);
-    pass(w);
-    assert_int_equal(expect_answer(w, 1), 0);
+    assert_int_equal(finish(w, 1), 0);
     expect_latency(w);
     end_world(w);
 }

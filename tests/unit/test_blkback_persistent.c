@@ -42,9 +42,7 @@ static void write_page(struct world *w, uint64_t id, unsigned page)
 
     memset(sim_page(w->sim, page), (int)id + 1, SIM_PAGE);
     run(w, &r);
-    complete_all(&w->disk);
-    pass(w);
-    assert_int_equal(expect_answer(w, id), 0);
+    assert_int_equal(finish(w, id), 0);
     assert_int_equal(w->disk.bytes[page * SIM_PAGE], (int)id + 1);
 }
 
@@ -117,15 +115,11 @@ static void test_a_grant_to_read_alone_is_copied(void **state)
     (void)state;
     r.segments[0] = (struct hand_segment){sim_grant(w->sim, DATA_PAGE, true), 0, 7};
     run(w, &r);
-    complete_all(&w->disk);
-    pass(w);
-    assert_int_equal(expect_answer(w, 1), 0);
+    assert_int_equal(finish(w, 1), 0);
     r.id = 2;
     r.op = 0; /* a read into it is refused by the copy */
     run(w, &r);
-    complete_all(&w->disk);
-    pass(w);
-    assert_int_equal(expect_answer(w, 2), -1);
+    assert_int_equal(finish(w, 2), -1);
     end_world(w);
 }
 
@@ -153,9 +147,7 @@ static void test_a_grant_that_can_not_be_mapped_makes_a_pause(void **state)
     (void)state;
     r.segments[0] = (struct hand_segment){sim_grant(w->sim, DATA_PAGE, true), 0, 7};
     run(w, &r);
-    complete_all(&w->disk);
-    pass(w);
-    assert_int_equal(expect_answer(w, 0), 0);
+    assert_int_equal(finish(w, 0), 0);
     write_page(w, 1, DATA_PAGE + 1);
     assert_int_equal(counters(w).grants_mapped, 0);
     assert_int_equal(w->sim->copy_calls, 2);
@@ -211,9 +203,7 @@ static void test_a_read_goes_into_the_guests_pages(void **state)
     assert_int_equal(w->disk.held[0]->memory_count, 11);
     assert_int_equal(w->disk.held[0]->length, (10 * 8 + 4) * 512);
     assert_false(into_a_buffer(w, w->disk.held[0]));
-    complete_all(&w->disk);
-    pass(w);
-    assert_int_equal(expect_answer(w, 1), 0);
+    assert_int_equal(finish(w, 1), 0);
     assert_true(holds(w, DATA_PAGE, 80, 3));
     assert_memory_equal(sim_page(w->sim, DATA_PAGE + 3) + 1024, w->disk.bytes + (80 + 24) * 512,
                         2048);
@@ -252,9 +242,7 @@ static void test_an_indirect_read_goes_into_the_guests_pages(void **state)
         memset(sim_page(w->sim, DATA_PAGE), 0, (size_t)SEGMENTS * SIM_PAGE);
         ask_indirect(w, id, 256 + id * 8);
         assert_int_equal(w->disk.held[0]->memory_count, SEGMENTS);
-        complete_all(&w->disk);
-        pass(w);
-        assert_int_equal(expect_answer(w, id), 0);
+        assert_int_equal(finish(w, id), 0);
         assert_true(holds(w, DATA_PAGE, 256 + id * 8, SEGMENTS));
     }
     assert_int_equal(counters(w).in_place, 3);
@@ -267,9 +255,7 @@ static void expect_copied(struct world *w, const struct hand_request *r)
     assert_int_equal(w->disk.count, 1);
     assert_int_equal(w->disk.held[0]->memory_count, 1);
     assert_true(into_a_buffer(w, w->disk.held[0]));
-    complete_all(&w->disk);
-    pass(w);
-    assert_int_equal(expect_answer(w, r->id), 0);
+    assert_int_equal(finish(w, r->id), 0);
     assert_int_equal(counters(w).in_place, 0);
 }
 
@@ -343,9 +329,7 @@ static void test_a_page_under_way_keeps_its_place(void **state)
     assert_int_equal(expect_answer(w, 1), 0);
     assert_int_equal(w->sim->mapped_pages, mapped + 2);
     assert_int_equal(counters(w).grants_released, 0);
-    complete_all(&w->disk);
-    pass(w);
-    assert_int_equal(expect_answer(w, 2), 0);
+    assert_int_equal(finish(w, 2), 0);
     w->now += minute;
     pass(w);
     assert_int_equal(w->sim->mapped_pages, mapped);
@@ -372,9 +356,7 @@ static void test_what_fails_in_place_is_tried_by_copy(void **state)
     expect_nothing(w);
     assert_true(into_a_buffer(w, w->disk.held[0]));
     assert_int_equal(w->disk.held[0]->memory_count, 1);
-    complete_all(&w->disk);
-    pass(w);
-    assert_int_equal(expect_answer(w, 1), 0);
+    assert_int_equal(finish(w, 1), 0);
     assert_true(holds(w, DATA_PAGE, 80, 3));
     assert_int_equal(counters(w).storage_errors, 0);
     end_world(w);
@@ -393,9 +375,7 @@ static void test_what_fails_by_copy_too_is_an_error(void **state)
     assert_int_equal(counters(w).storage_errors, 1);
     r.id = 2; /* the slot is as any other again */
     run(w, &r);
-    complete_all(&w->disk);
-    pass(w);
-    assert_int_equal(expect_answer(w, 2), 0);
+    assert_int_equal(finish(w, 2), 0);
     assert_int_equal(counters(w).in_place, 1);
     end_world(w);
 }
@@ -426,15 +406,11 @@ static void test_a_large_read_that_fails_in_place_is_tried_by_copy(void **state)
     ask_indirect(w, 1, 256);
     fail_in_place(w);
     assert_int_equal(w->disk.held[0]->memory_count, 1);
-    complete_all(&w->disk);
-    pass(w);
-    assert_int_equal(expect_answer(w, 1), 0);
+    assert_int_equal(finish(w, 1), 0);
     assert_true(holds(w, DATA_PAGE, 256, SEGMENTS));
     run(w, &r);
     assert_int_equal(w->disk.held[0]->memory_count, 3);
-    complete_all(&w->disk);
-    pass(w);
-    assert_int_equal(expect_answer(w, 2), 0);
+    assert_int_equal(finish(w, 2), 0);
     assert_true(holds(w, DATA_PAGE, 80, 3));
     end_world(w);
 }
