@@ -20,6 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/inline.h"
 #include "blkback/queue.h"
 #include "blkif/front_ring.h"
 #include "support/handfront.h"
@@ -136,14 +137,6 @@ static void take_turns(struct sim *sim, struct vbd_queue *queue, unsigned long w
 
 /* --- each on its thread --- */
 
-/* The other side works on the line that was looked at in vain. */
-static void relax(void)
-{
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#endif
-}
-
 struct front {
     struct vbd_front_ring ring;
     unsigned long wanted, done, depth;
@@ -184,7 +177,7 @@ static void *front_thread(void *arg)
         take_all(front, waiting);
         put_all(front);
         if (waiting == 0 && front_event < 0)
-            relax();
+            vbd_relax();
         if (front_event >= 0 && !vbd_front_ring_announce_and_recheck(&front->ring))
             await_event(front_event);
     }
@@ -221,7 +214,7 @@ static void serve(struct front *front, struct vbd_queue *queue)
     while (!__atomic_load_n(&front->finished, __ATOMIC_ACQUIRE) || !vbd_queue_idle(queue)) {
         if (back_event < 0) {
             if (!pass_polled(queue))
-                relax();
+                vbd_relax();
         } else if (!pass_announced(queue)) {
             await_event(back_event);
             back_calls++;

@@ -3,6 +3,7 @@
 
 #include <sched.h>
 
+#include "base/inline.h"
 #include "linux/clock.h"
 
 enum {
@@ -12,19 +13,12 @@ enum {
     PAUSE_OF_CROWD = 100, /* and after others wanted the processor */
 };
 
-static void relax(void)
-{
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#endif
-}
-
 static bool look_some(bool (*found)(void *ctx), void *ctx)
 {
     for (int i = 0; i < LOOKS; i++) {
         if (found(ctx))
             return true;
-        relax();
+        vbd_relax();
     }
     return false;
 }
