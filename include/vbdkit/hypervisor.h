@@ -30,11 +30,12 @@ struct vbd_hypervisor {
     size_t struct_size; /* sizeof(struct vbd_hypervisor), for growth at the end */
     void *ctx;          /* first argument of every call; must outlive its users */
 
-    /* Maps `count` pages that domain domid granted, one behind the other. Any thread.
-     * Errors: -EINVAL or -EIO for a grant that is not ours to map, -ENOMEM. */
+    /* Maps `count` pages that domain domid granted, one behind the other. Any thread. `ctx` is also
+     * what open_mappings returned. Errors: -EINVAL or -EIO for a grant that is not ours to map,
+     * -ENOMEM. */
     int (*map)(void *ctx, unsigned domid, const uint32_t *grants, size_t count, bool writable,
                void **ret);
-    /* Takes back what map returned, with the same count. Any thread. Never fails. */
+    /* Takes back what map returned, with the same ctx and count. Any thread. Never fails. */
     void (*unmap)(void *ctx, void *address, size_t count);
     /* Copies `count` pieces in one call. The queue's thread. Returns how many failed; where some
      * did, each piece has its status, otherwise none. -errno: the call failed as a whole. */
@@ -61,6 +62,12 @@ struct vbd_hypervisor {
     /* Mapped pages are as good as any memory for a storage to read into, which they are without
      * Xen. Otherwise what is read is copied into them. */
     bool in_place;
+    /* Room for one queue's own mappings, so that it waits for nothing others map or unmap: *ret is
+     * the first argument of map and unmap then. The queue's thread. NULL: `ctx` serves all.
+     * Errors: -ENOMEM, -EMFILE or whatever the platform says. */
+    int (*open_mappings)(void *ctx, void **ret);
+    /* Frees it, when all was unmapped. The queue's thread, or after it is over. Never fails. */
+    void (*close_mappings)(void *mappings);
 };
 
 #ifdef __cplusplus

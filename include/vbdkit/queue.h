@@ -39,7 +39,8 @@ VBD_API void vbd_queue_stop(struct vbd_queue *q);
 VBD_API bool vbd_queue_idle(const struct vbd_queue *q);
 /* True when the guest broke the ring's rules: nothing more is taken, and the run must end. */
 VBD_API bool vbd_queue_broken(const struct vbd_queue *q);
-/* Takes the channel back out; the queue is idle. */
+/* Takes the channel back out, and gives back the grants that were kept mapped; the queue is idle.
+ */
 VBD_API void vbd_queue_end(struct vbd_queue *q);
 
 /* Counters, since the queue was made. X(name, what it counts). */

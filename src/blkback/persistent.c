@@ -77,7 +77,7 @@ static void drop(struct vbd_persistent *p, struct vbd_persistent_page *page)
     while (*at != page)
         at = &(*at)->next;
     *at = page->next;
-    p->hypervisor->unmap(p->hypervisor->ctx, page->address, 1);
+    p->hypervisor->unmap(p->mappings, page->address, 1);
     vbd_list_remove(&page->link);
     vbd_list_append(&p->unused, &page->link);
     p->count--;
@@ -92,14 +92,40 @@ static struct vbd_persistent_page *oldest(const struct vbd_persistent *p)
                                     : VBD_CONTAINER(p->used.next, struct vbd_persistent_page, link);
 }
 
-void vbd_persistent_free(struct vbd_persistent *p)
+/* At the first page: a disk that never has one costs nothing. */
+static bool open_mappings(struct vbd_persistent *p)
+{
+    const struct vbd_hypervisor *h = p->hypervisor;
+
+    if (h->open_mappings == NULL)
+        p->mappings = h->ctx;
+    else if (p->mappings == NULL)
+        return h->open_mappings(h->ctx, &p->mappings) == 0;
+    return true;
+}
+
+static void close_mappings(struct vbd_persistent *p)
+{
+    if (p->mappings != NULL && p->hypervisor->open_mappings != NULL)
+        p->hypervisor->close_mappings(p->mappings);
+    p->mappings = NULL;
+}
+
+void vbd_persistent_unmap(struct vbd_persistent *p)
 {
     struct vbd_persistent_page *page;
 
-    if (p->allocator == NULL)
-        return;
     while ((page = oldest(p)) != NULL)
         drop(p, page);
+    if (p->count == 0)
+        close_mappings(p);
+}
+
+void vbd_persistent_free(struct vbd_persistent *p)
+{
+    if (p->allocator == NULL)
+        return;
+    vbd_persistent_unmap(p);
     vbd_free(p->allocator, p->pages);
     vbd_free(p->allocator, p->hash);
     p->pages = NULL;
@@ -121,9 +147,9 @@ static bool map_grant(struct vbd_persistent *p, uint32_t grant, void **ret)
     const struct vbd_hypervisor *h = p->hypervisor;
     bool mapped = false;
 
-    if (count_kept(h, 1)) {
+    if (count_kept(h, 1) && open_mappings(p)) {
         vbd_bump(&p->counters->system_calls, MAP_CALLS);
-        mapped = h->map(h->ctx, p->domid, &grant, 1, true, ret) == 0;
+        mapped = h->map(p->mappings, p->domid, &grant, 1, true, ret) == 0;
     }
     if (!mapped)
         (void)count_kept(h, -1);

@@ -20,6 +20,7 @@ struct vbd_persistent {
     const struct vbd_hypervisor *hypervisor;
     struct vbd_counters *counters;
     unsigned domid;
+    void *mappings; /* the hypervisor's, for these pages alone; NULL before the first */
     uint32_t limit, count;
     uint64_t pause_until;              /* nothing is mapped before: it failed */
     struct vbd_persistent_page *pages; /* `limit` */
@@ -33,7 +34,9 @@ struct vbd_persistent {
 int vbd_persistent_init(struct vbd_persistent *p, const struct vbd_allocator *allocator,
                         const struct vbd_hypervisor *hypervisor, unsigned domid, uint32_t limit,
                         struct vbd_counters *counters);
-/* Unmaps all. */
+/* Unmaps all but what is held. The queue's thread, or after it is over. */
+void vbd_persistent_unmap(struct vbd_persistent *p);
+/* The same, and frees it. */
 void vbd_persistent_free(struct vbd_persistent *p);
 /* The page of a grant, mapped now or earlier, until the next call; NULL when it can't be mapped for
  * writing, or there are too many. */

@@ -116,6 +116,7 @@ void vbd_queue_begin(struct vbd_queue *q, struct vbd_channel *channel)
 
 void vbd_queue_end(struct vbd_queue *q)
 {
+    vbd_persistent_unmap(&q->persistent);
     q->storage = NULL;
 }
 

@@ -18,9 +18,14 @@ enum {
     KEPT_MAX = 8192
 };
 
+/* Mappings through a handle of their own, which has a lock and a list of them. */
+struct mappings {
+    xengnttab_handle *handle;
+};
+
 struct vbd_xen {
+    struct mappings mappings; /* first: it is the seam's ctx, and copies go through it also */
     struct vbd_hypervisor seam;
-    xengnttab_handle *grants; /* maps and copies, of any thread */
     uint32_t kept;
 };
 
@@ -33,14 +38,14 @@ struct vbd_event_channel {
 static int map(void *ctx, unsigned domid, const uint32_t *refs, size_t count, bool writable,
                void **ret)
 {
-    struct vbd_xen *xen = ctx;
+    struct mappings *m = ctx;
     uint32_t copy[64];
     void *pages;
 
     if (count > sizeof copy / sizeof copy[0])
         return -EINVAL;
     memcpy(copy, refs, count * sizeof *refs);
-    pages = xengnttab_map_domain_grant_refs(xen->grants, (uint32_t)count, domid, copy,
+    pages = xengnttab_map_domain_grant_refs(m->handle, (uint32_t)count, domid, copy,
                                             writable ? PROT_READ | PROT_WRITE : PROT_READ);
     if (pages == NULL)
         return errno != 0 ? -errno : -EIO;
@@ -50,9 +55,38 @@ static int map(void *ctx, unsigned domid, const uint32_t *refs, size_t count, bo
 
 static void unmap(void *ctx, void *address, size_t count)
 {
-    struct vbd_xen *xen = ctx;
+    struct mappings *m = ctx;
 
-    (void)xengnttab_unmap(xen->grants, address, (uint32_t)count);
+    (void)xengnttab_unmap(m->handle, address, (uint32_t)count);
+}
+
+static int open_handle(struct mappings *m)
+{
+    m->handle = xengnttab_open(NULL, 0);
+    if (m->handle == NULL)
+        return errno != 0 ? -errno : -ENODEV;
+    return 0;
+}
+
+static int open_mappings(void *ctx, void **ret)
+{
+    struct mappings *m = calloc(1, sizeof *m);
+    int r = m == NULL ? -ENOMEM : open_handle(m);
+
+    (void)ctx;
+    if (r < 0)
+        free(m);
+    else
+        *ret = m;
+    return r;
+}
+
+static void close_mappings(void *mappings)
+{
+    struct mappings *m = mappings;
+
+    (void)xengnttab_close(m->handle);
+    free(m);
 }
 
 static xengnttab_grant_copy_segment_t to_xen(const struct vbd_grant_copy *piece, unsigned domid,
@@ -101,7 +135,7 @@ static int copy(void *ctx, unsigned domid, enum vbd_copy_direction direction,
 
         for (size_t i = 0; i < n; i++)
             segments[i] = to_xen(&pieces[begin + i], domid, direction);
-        if (xengnttab_grant_copy(xen->grants, (uint32_t)n, segments) != 0)
+        if (xengnttab_grant_copy(xen->mappings.handle, (uint32_t)n, segments) != 0)
             return errno != 0 ? -errno : -EIO;
         failed += copy_statuses(segments, pieces + begin, n);
     }
@@ -177,18 +211,17 @@ static bool is_on_xen(void)
 int vbd_xen_open(struct vbd_xen **ret, struct vbd_error *why)
 {
     struct vbd_xen *xen = calloc(1, sizeof *xen);
+    int r;
 
     if (xen == NULL)
         return vbd_fail(why, -ENOMEM, "no memory");
-    xen->grants = xengnttab_open(NULL, 0);
-    if (xen->grants == NULL) {
-        int error = errno != 0 ? -errno : -ENODEV;
-
+    r = open_handle(&xen->mappings);
+    if (r < 0) {
         free(xen);
-        return vbd_fail(why, error,
+        return vbd_fail(why, r,
                         "cannot open /dev/xen/gntdev: %s (is this a Xen domain, with the module "
                         "xen-gntdev loaded?)",
-                        strerror(-error));
+                        strerror(-r));
     }
     xen->seam = (struct vbd_hypervisor){.struct_size = sizeof xen->seam,
                                         .ctx = xen,
@@ -202,7 +235,9 @@ int vbd_xen_open(struct vbd_xen **ret, struct vbd_error *why)
                                         .take_event = take_event,
                                         .kept = &xen->kept,
                                         .kept_max = KEPT_MAX,
-                                        .in_place = !is_on_xen()};
+                                        .in_place = !is_on_xen(),
+                                        .open_mappings = open_mappings,
+                                        .close_mappings = close_mappings};
     *ret = xen;
     return 0;
 }
@@ -211,7 +246,7 @@ void vbd_xen_close(struct vbd_xen *xen)
 {
     if (xen == NULL)
         return;
-    (void)xengnttab_close(xen->grants);
+    (void)xengnttab_close(xen->mappings.handle);
     free(xen);
 }
 

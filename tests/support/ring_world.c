@@ -111,6 +111,21 @@ struct world *new_world(enum handfront_layout layout, unsigned ring_pages, uint3
                                   .memory_pages = 4096});
 }
 
+struct world *keeping_world(uint32_t persistent, uint32_t in_place)
+{
+    struct vbd_queue_config config = {
+        .disk = {.sectors = DISK_SECTORS, .segments_indirect = INDIRECT_SEGMENTS},
+        .in_flight_max = 32,
+        .memory_pages = 512,
+        .persistent_max = persistent,
+        .in_place = in_place};
+    struct world *w = new_world_of(HAND_X86_64, 1, config);
+
+    for (unsigned i = 0; i < DISK_SECTORS * 512; i++)
+        w->disk.bytes[i] = (unsigned char)(i * 2654435761u >> 13);
+    return w;
+}
+
 void end_world(struct world *w)
 {
     const struct vbd_hypervisor *h = &w->sim->seam;
@@ -122,6 +137,7 @@ void end_world(struct world *w)
     h->unbind(h->ctx, w->channel);
     h->unmap(h->ctx, w->ring, w->front.ring_pages);
     assert_int_equal(w->sim->mapped_pages, 0);
+    assert_int_equal(w->sim->own_mappings, 0);
     assert_int_equal(w->sim->bound_ports, 0);
     sim_free(w->sim);
     free(w->disk.bytes);
@@ -177,4 +193,14 @@ int16_t finish(struct world *w, uint64_t id)
     complete_all(&w->disk);
     pass(w);
     return expect_answer(w, id);
+}
+
+void write_page(struct world *w, uint64_t id, unsigned page)
+{
+    struct hand_request r = whole_pages(w, 1, id, page * 8, page, 1);
+
+    memset(sim_page(w->sim, page), (int)id + 1, SIM_PAGE);
+    run(w, &r);
+    assert_int_equal(finish(w, id), 0);
+    assert_int_equal(w->disk.bytes[page * SIM_PAGE], (int)id + 1);
 }

@@ -13,7 +13,8 @@ enum {
     RING_PAGE = 0,
     DATA_PAGE = 64, /* first guest page for data */
     PORT = 3,
-    HELD = 1024
+    HELD = 1024,
+    INDIRECT_SEGMENTS = 32 /* of a keeping world */
 };
 
 /* A storage in memory whose operations complete when the test says so, in any order. */
@@ -47,6 +48,9 @@ struct world *new_world(enum handfront_layout layout, unsigned ring_pages, uint3
 /* With a queue of this config; its guest's part is filled in. */
 struct world *new_world_of(enum handfront_layout layout, unsigned ring_pages,
                            struct vbd_queue_config config);
+/* Whose front keeps its grants: so many of them stay mapped, and reads go into them where segments
+ * are of whole units of `in_place` bytes, unless that is 0. The disk's bytes are all different. */
+struct world *keeping_world(uint32_t persistent, uint32_t in_place);
 void end_world(struct world *w);
 /* A request of `pages` whole pages of guest memory from `page` on. */
 struct hand_request whole_pages(struct world *w, uint8_t op, uint64_t id, uint64_t sector,
@@ -58,6 +62,8 @@ int16_t expect_answer(struct world *w, uint64_t id);
 void expect_nothing(struct world *w);
 /* Sends a request and makes a pass. */
 void run(struct world *w, const struct hand_request *r);
+/* Writes a guest's page to where it lies in guest memory, and looks at the disk. */
+void write_page(struct world *w, uint64_t id, unsigned page);
 struct vbd_counters counters(const struct world *w);
 
 #endif

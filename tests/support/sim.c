@@ -54,7 +54,8 @@ static int granted(const struct sim *guest, uint32_t grant, bool writable)
 static int map(void *ctx, unsigned domid, const uint32_t *grants, size_t count, bool writable,
                void **ret)
 {
-    struct sim *s = ctx, *guest = find(s, domid);
+    struct sim_mappings *m = ctx;
+    struct sim *guest = find(m->sim, domid);
     char *at = mmap(NULL, count * SIM_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     MUST(at != MAP_FAILED);
@@ -68,17 +69,39 @@ static int map(void *ctx, unsigned domid, const uint32_t *grants, size_t count, 
         MUST(mmap(at + i * SIM_PAGE, SIM_PAGE, writable ? PROT_READ | PROT_WRITE : PROT_READ,
                   MAP_SHARED | MAP_FIXED, guest->memory_fd, (off_t)page * SIM_PAGE) != MAP_FAILED);
     }
-    add(&s->mapped_pages, (int)count);
+    add(&m->pages, (int)count);
+    add(&m->sim->mapped_pages, (int)count);
     *ret = at;
     return 0;
 }
 
 static void unmap(void *ctx, void *address, size_t count)
 {
-    struct sim *s = ctx;
+    struct sim_mappings *m = ctx;
 
-    MUST(munmap(address, count * SIM_PAGE) == 0);
-    add(&s->mapped_pages, -(int)count);
+    MUST(m->pages >= (int)count && munmap(address, count * SIM_PAGE) == 0);
+    add(&m->pages, -(int)count);
+    add(&m->sim->mapped_pages, -(int)count);
+}
+
+static int open_mappings(void *ctx, void **ret)
+{
+    struct sim_mappings *m = calloc(1, sizeof *m);
+
+    MUST(m != NULL);
+    m->sim = ctx;
+    add(&m->sim->own_mappings, 1);
+    *ret = m;
+    return 0;
+}
+
+static void close_mappings(void *mappings)
+{
+    struct sim_mappings *m = mappings;
+
+    MUST(m->pages == 0);
+    add(&m->sim->own_mappings, -1);
+    free(m);
 }
 
 static int copy(void *ctx, unsigned domid, enum vbd_copy_direction direction,
@@ -193,7 +216,10 @@ struct sim *sim_new(unsigned domid)
                                       .unbind = unbind,
                                       .notify = notify,
                                       .wait_handle = wait_handle,
-                                      .take_event = take_event};
+                                      .take_event = take_event,
+                                      .open_mappings = open_mappings,
+                                      .close_mappings = close_mappings};
+    s->mappings.sim = s;
     return s;
 }
 

@@ -15,10 +15,17 @@ enum {
     SIM_PORTS = 16
 };
 
+/* What is mapped through the seam's ctx, or through what open_mappings returned. */
+struct sim_mappings {
+    struct sim *sim; /* the first guest's */
+    int pages;
+};
+
 struct sim {
-    struct vbd_hypervisor seam; /* the first guest's is that of all of them */
-    unsigned domid;             /* whose memory this is */
-    struct sim *next;           /* a guest beside this one */
+    struct sim_mappings mappings; /* first: it is the seam's ctx */
+    struct vbd_hypervisor seam;   /* the first guest's is that of all of them */
+    unsigned domid;               /* whose memory this is */
+    struct sim *next;             /* a guest beside this one */
     int memory_fd;
     char *memory;    /* SIM_PAGES pages, the guest's view */
     char *back_view; /* where copies happen: for a race detector another memory, as on Xen */
@@ -32,6 +39,7 @@ struct sim {
     /* What is held of all guests, and what was called, in the first one's. Atomic: queues run on
      * threads. */
     int mapped_pages, bound_ports;
+    int own_mappings; /* rooms for them that are open */
     int copy_calls, copied_pieces, notifications;
     int fail_copy_call; /* the n-th copy call from now fails as a whole; 0 never */
 };
