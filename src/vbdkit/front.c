@@ -28,9 +28,9 @@ static const struct part {
      "       vbdkit front verify --destroy [--seed N] [--operations N] [--depth N] VBD"},
     {"flush", front_flush, "", 0, "VBD"},
     {"discard", front_discard, "slS", 0, "[--offset N] [--length N] [--secure] VBD"},
-    {"bench", front_bench, "slDwbtjdq", 0,
+    {"bench", front_bench, "slDwbtjdqW", 0,
      "[--rw read|write|randread|randwrite|randrw] [--block N] [--depth N]\n"
-     "       [--seconds N] [--offset N] [--length N] [--json] [--quiet] [--destroy] VBD"},
+     "       [--seconds N] [--offset N] [--length N] [--json] [--quiet] [--destroy] [--await] VBD"},
     {"export", front_export, "Urp", 0, "(--socket PATH | --port N) [--read-only] VBD"},
 };
 
@@ -98,27 +98,18 @@ static int take_options(struct front_args *a, const char *text)
 
 /* --- arguments --- */
 
-static const struct option options[] = {{"xenstore", required_argument, NULL, 'x'},
-                                        {"option", required_argument, NULL, 'o'},
-                                        {"timeout", required_argument, NULL, 'T'},
-                                        {"poll", required_argument, NULL, 'P'},
-                                        {"json", no_argument, NULL, 'j'},
-                                        {"offset", required_argument, NULL, 's'},
-                                        {"length", required_argument, NULL, 'l'},
-                                        {"depth", required_argument, NULL, 'D'},
-                                        {"quiet", no_argument, NULL, 'q'},
-                                        {"destroy", no_argument, NULL, 'd'},
-                                        {"seed", required_argument, NULL, 'e'},
-                                        {"operations", required_argument, NULL, 'n'},
-                                        {"secure", no_argument, NULL, 'S'},
-                                        {"rw", required_argument, NULL, 'w'},
-                                        {"block", required_argument, NULL, 'b'},
-                                        {"seconds", required_argument, NULL, 't'},
-                                        {"socket", required_argument, NULL, 'U'},
-                                        {"port", required_argument, NULL, 'p'},
-                                        {"read-only", no_argument, NULL, 'r'},
-                                        {"help", no_argument, NULL, 'h'},
-                                        {0}};
+static const struct option options[] = {
+    {"xenstore", required_argument, NULL, 'x'}, {"option", required_argument, NULL, 'o'},
+    {"timeout", required_argument, NULL, 'T'},  {"poll", required_argument, NULL, 'P'},
+    {"json", no_argument, NULL, 'j'},           {"offset", required_argument, NULL, 's'},
+    {"length", required_argument, NULL, 'l'},   {"depth", required_argument, NULL, 'D'},
+    {"quiet", no_argument, NULL, 'q'},          {"destroy", no_argument, NULL, 'd'},
+    {"seed", required_argument, NULL, 'e'},     {"operations", required_argument, NULL, 'n'},
+    {"await", no_argument, NULL, 'W'},          {"secure", no_argument, NULL, 'S'},
+    {"rw", required_argument, NULL, 'w'},       {"block", required_argument, NULL, 'b'},
+    {"seconds", required_argument, NULL, 't'},  {"socket", required_argument, NULL, 'U'},
+    {"port", required_argument, NULL, 'p'},     {"read-only", no_argument, NULL, 'r'},
+    {"help", no_argument, NULL, 'h'},           {0}};
 
 static int take_number(struct front_args *a, int letter, const char *text)
 {
@@ -173,6 +164,9 @@ static int take(struct front_args *a, int letter, const char *text)
         return EXIT_OK;
     case 'd':
         a->destroy = true;
+        return EXIT_OK;
+    case 'W':
+        a->await = true;
         return EXIT_OK;
     case 'r':
         a->read_only = true;

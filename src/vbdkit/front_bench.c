@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "base/histogram.h"
 #include "vbdkit/front_tool.h"
@@ -219,11 +220,25 @@ static int prepare(struct bench *b)
     return b->memory != NULL ? EXIT_OK : tool_fail(b->args->part, "no memory");
 }
 
+/* Several that are to load at once are all connected before the first begins. */
+static void await_the_word(void)
+{
+    char said[64];
+    ssize_t n;
+
+    do
+        n = read(STDIN_FILENO, said, sizeof said);
+    while (n > 0 || (n < 0 && errno == EINTR));
+}
+
 static int measure(struct bench *b)
 {
     struct vbd_front_counters counters;
-    double cpu = own_cpu_us(), seconds;
+    double cpu, seconds;
 
+    if (b->args->await)
+        await_the_word();
+    cpu = own_cpu_us();
     run(b);
     seconds = (double)(tool_now_ns() - b->began) / 1e9;
     if (b->error < 0)

@@ -19,7 +19,7 @@ struct front_args {
     uint64_t port;
     int seconds_ms;
     uint64_t poll_us;
-    bool json, destroy, quiet, read_only, secure;
+    bool json, destroy, quiet, read_only, secure, await;
 };
 
 /* front_disk.c. Opens the vbd that the arguments name. 0, or an exit status with the reason

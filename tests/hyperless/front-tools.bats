@@ -69,6 +69,19 @@ tools() {
   [[ "$output" == *'"block":16384'* ]]
 }
 
+@test "front tools: bench awaits the end of its input, connected" {
+  tools 'mkfifo go
+    V front bench --seconds 0.2 --quiet --await xvda <go >out &
+    pid=$!
+    exec 4>go
+    wait_until sh -c "\"$VBDKIT\" stat --json | jq -e \".devices[0].phase == \\\"connected\\\"\""
+    echo "$("$VBDKIT" stat --json | jq .devices[0].counters.reads) reads, $(wc -c <out) bytes of results"
+    exec 4>&-
+    wait $pid && cat out'
+  [ "$status" -eq 0 ]
+  [[ "$output" == *"0 reads, 0 bytes of results"*iops* ]]
+}
+
 @test "front tools: what can't be is refused, with a sentence, and nothing is lost" {
   tools 'head -c 16M /dev/zero | tr "\0" a >disk1.img
     head -c 17M /dev/zero >large
