@@ -90,6 +90,7 @@ struct vbd_front_config {
 };
 
 /* Begins to connect this domain's vbd `vdev`: device/vbd/VDEV, relative to the domain. Errors:
+ * -EINVAL an option is out of its range, or the guest's struct is of another version (struct_size),
  * -ENOMEM, -ENOTCONN. Everything that goes wrong later is told by an event. */
 VBD_API int vbd_front_connect(const struct vbd_front_platform *platform, struct xsc *x,
                               const struct vbd_front_config *config, struct vbd_front **ret);

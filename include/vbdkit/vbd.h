@@ -107,8 +107,9 @@ struct vbd_back_config {
 };
 
 /* Begins to serve the vbd whose backend nodes exist: /local/domain/B/backend/CLASS/DOMID/VDEV.
- * Errors: -EINVAL the class is no name, -ENOMEM, -ENOTCONN. Everything that goes wrong later is
- * told to the log and to the toolstack: an image that can't be opened in "hotplug-status",
+ * Errors: -EINVAL the class is no name, an option is out of its range, or a struct of the platform
+ * is of another version (struct_size), -ENOMEM, -ENOTCONN. Everything that goes wrong later is told
+ * to the log and to the toolstack: an image that can't be opened in "hotplug-status",
  * "hotplug-error" and the domain's "error" node; a front's fault in the error node alone. */
 VBD_API int vbd_back_run(const struct vbd_platform *platform, struct xsc *x,
                          const struct vbd_back_config *config, struct vbd_back **ret);

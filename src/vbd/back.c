@@ -343,9 +343,14 @@ static void give_up_watches(struct vbd_back *b)
 int vbd_back_run(const struct vbd_platform *platform, struct xsc *x,
                  const struct vbd_back_config *config, struct vbd_back **ret)
 {
-    struct vbd_back *b = VBD_NEW(platform->allocator, struct vbd_back);
+    struct vbd_back *b;
     int r;
 
+    if (platform->hypervisor->struct_size != sizeof *platform->hypervisor ||
+        platform->runner->struct_size != sizeof *platform->runner ||
+        (config->options != NULL && !vbd_back_options_good(config->options)))
+        return -EINVAL;
+    b = VBD_NEW(platform->allocator, struct vbd_back);
     if (b == NULL)
         return -ENOMEM;
     b->platform = platform;

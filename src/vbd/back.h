@@ -120,10 +120,12 @@ void vbd_back_log(struct vbd_back *b, enum vbd_log_level level, ...) __attribute
 void vbd_back_open(struct vbd_back *b);
 /* back_open.c: what is offered, from the storage and what was asked for. */
 void vbd_back_describe(struct vbd_back *b);
+void vbd_back_keep_params(struct vbd_back *b, const char *params);
+/* back_options.c: whether each is one that could be told. */
+bool vbd_back_options_good(const struct vbd_back_options *o);
 /* back_connect.c: in what the storage reads into the guest's own pages, in bytes; 0: it does not.
  */
 uint32_t vbd_back_read_unit(const struct vbd_back *b);
-void vbd_back_keep_params(struct vbd_back *b, const char *params);
 
 /* no_medium.c */
 extern struct vbd_storage vbd_no_medium;

@@ -1,8 +1,8 @@
 /* back_options.c - what a back offers and how far a guest may go, from text. Called by the daemon
  * for its own options and by back_open.c for a device's. */
 #include "base/names.h"
+#include "vbd/back.h"
 #include "vbd/options.h"
-#include "vbdkit/vbd.h"
 
 #define VBD_OPTION_OWNER struct vbd_back_options
 static const struct vbd_option rows[] = {VBD_BACK_OPTIONS(VBD_OPTION_ROW)};
@@ -23,6 +23,11 @@ static const struct vbd_option_table table = {rows, VBD_COUNT(rows), "a backend"
 void vbd_back_options_init(struct vbd_back_options *ret)
 {
     vbd_options_init(&table, ret);
+}
+
+bool vbd_back_options_good(const struct vbd_back_options *o)
+{
+    return vbd_options_good(&table, o);
 }
 
 int vbd_back_options_parse(const char *text, struct vbd_back_options *o, struct vbd_error *why)

@@ -286,10 +286,14 @@ static void name_it(struct vbd_front *f)
 int vbd_front_connect(const struct vbd_front_platform *platform, struct xsc *x,
                       const struct vbd_front_config *config, struct vbd_front **ret)
 {
-    struct vbd_front *f = VBD_NEW(platform->allocator, struct vbd_front);
+    struct vbd_front *f;
     char path[80];
     int r;
 
+    if (platform->guest->struct_size != sizeof *platform->guest ||
+        (config->options != NULL && !vbd_front_options_good(config->options)))
+        return -EINVAL;
+    f = VBD_NEW(platform->allocator, struct vbd_front);
     if (f == NULL)
         return -ENOMEM;
     f->platform = platform;

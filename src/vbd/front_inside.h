@@ -74,6 +74,9 @@ void vbd_front_look_at_disk(struct vbd_front *f);
 void vbd_front_publish(struct vbd_front *f, enum vbd_state state, enum vbd_front_phase then);
 void vbd_front_close_queues(struct vbd_front *f);
 
+/* front_options.c: whether each is one that could be told. */
+bool vbd_front_options_good(const struct vbd_front_options *o);
+
 /* front_channel.c */
 void vbd_front_channel_init(struct vbd_front *f);
 bool vbd_front_is_idle(const struct vbd_front *f);

@@ -17,6 +17,29 @@ void vbd_options_init(const struct vbd_option_table *table, void *fields)
         set(fields, &table->rows[i], table->rows[i].usual);
 }
 
+static bool in_range(const struct vbd_option *option, uint64_t n)
+{
+    return n >= option->least && n <= option->most;
+}
+
+static const char *objection_to(const struct vbd_option_table *table,
+                                const struct vbd_option *option, uint64_t n)
+{
+    return table->object != NULL ? table->object(option, n) : NULL;
+}
+
+bool vbd_options_good(const struct vbd_option_table *table, const void *fields)
+{
+    for (size_t i = 0; i < table->count; i++) {
+        const struct vbd_option *row = &table->rows[i];
+        uint32_t n = *(const uint32_t *)(const void *)((const char *)fields + row->at);
+
+        if (!in_range(row, n) || objection_to(table, row, n) != NULL)
+            return false;
+    }
+    return true;
+}
+
 static int refuse(struct vbd_error *why, const char *text, size_t len, const char *objection,
                   const char *whose)
 {
@@ -52,9 +75,9 @@ static int parse_one(const struct vbd_option_table *table, const char *text, siz
     if (option == NULL)
         return refuse(why, text, name, "is no option of ", table->whose);
     if ((equals != NULL && !vbd_parse_u64(equals + 1, len - name - 1, option->most, &n)) ||
-        n < option->least || n > option->most)
+        !in_range(option, n))
         return refuse(why, text, len, "is not in the option's range", "");
-    objection = table->object != NULL ? table->object(option, n) : NULL;
+    objection = objection_to(table, option, n);
     if (objection != NULL)
         return refuse(why, text, len, objection, "");
     set(fields, option, n);

@@ -28,6 +28,8 @@ struct vbd_option_table {
 
 /* Sets every field to its default. */
 void vbd_options_init(const struct vbd_option_table *table, void *fields);
+/* Whether each field is one that could have been read. */
+bool vbd_options_good(const struct vbd_option_table *table, const void *fields);
 /* Reads "name=value,name=value" over the fields; a bare name means 1. -EINVAL with a sentence:
  * fields may have been changed by then. */
 int vbd_options_parse(const struct vbd_option_table *table, const char *text, void *fields,
