@@ -365,7 +365,8 @@ static void test_what_makes_no_sense_is_refused(void **state)
 
 static void test_size_and_closing_reach_the_storage_below(void **state)
 {
-    struct vbd_storage below = {.ops = &immediate_ops, .info = {.bytes = 512, .direct = true}};
+    struct vbd_storage below = {.ops = &immediate_ops,
+                                .info = {.bytes = 512, .direct = true, .in_place = true}};
     struct vbd_error_rule rule = {.error = -EIO};
     struct vbd_storage *layer;
 
@@ -373,6 +374,7 @@ static void test_size_and_closing_reach_the_storage_below(void **state)
     assert_int_equal(vbd_error_layer_new(&vbd_libc_allocator, &below, &rule, &layer), 0);
     assert_int_equal(layer->info.bytes, 512);
     assert_true(layer->info.direct);
+    assert_true(layer->info.in_place);
     assert_int_equal(layer->ops->refresh(layer), 0);
     assert_int_equal(layer->info.bytes, 1024);
     assert_int_equal(layer->ops->refresh(layer), -EIO);
