@@ -41,6 +41,7 @@ static void sleep_for(struct vbd_polling *p, unsigned pause)
 bool vbd_polling_look(struct vbd_polling *p, uint64_t patience, bool (*found)(void *ctx), void *ctx)
 {
     uint64_t now, end;
+    bool offer = p->beside;
 
     if (patience == 0)
         return false;
@@ -50,11 +51,15 @@ bool vbd_polling_look(struct vbd_polling *p, uint64_t patience, bool (*found)(vo
     }
     now = vbd_now_ns();
     end = now + patience;
-    while (!look_some(found, ctx)) {
+    while (offer || !look_some(found, ctx)) {
+        offer = false;
         if (!is_nobody_waiting(&now)) {
             sleep_for(p, PAUSE_OF_CROWD);
             return found(ctx);
         }
+        p->beside = found(ctx);
+        if (p->beside)
+            break;
         if (now >= end) {
             sleep_for(p, p->pause < PAUSE_MAX / 2 ? p->pause * 2 + 1 : PAUSE_MAX);
             return false;
