@@ -128,6 +128,10 @@ VBD_API struct vbd_channel *vbd_front_channel(struct vbd_front *front);
  * sends them. True when there is more to do at once. */
 VBD_API bool vbd_front_process(struct vbd_front *front);
 
+/* The same, but no event has to be there, and the backend is asked for none: for whoever looks
+ * again and again with vbd_front_waits, and calls vbd_front_process before waiting for an event. */
+VBD_API bool vbd_front_poll(struct vbd_front *front);
+
 /* True when responses have come that vbd_front_process would take: for looking, before waiting for
  * an event. */
 VBD_API bool vbd_front_waits(const struct vbd_front *front);

@@ -85,9 +85,10 @@ VBD_API int vbd_disk_zero(struct vbd_disk *d, uint64_t offset, uint64_t length,
 VBD_API int vbd_disk_fd(struct vbd_disk *d);
 /* Runs the callbacks of what has come. Never blocks. From a callback it does nothing. */
 VBD_API void vbd_disk_process(struct vbd_disk *d);
-/* Looks for a while, as `poll_us` says and as long as that pays, whether answers have come: true
- * when vbd_disk_process has something to do. For loops that would sleep otherwise. Other threads'
- * calls of the disk wait meanwhile. False from a callback. */
+/* Looks for answers, and takes them, as long as `poll_us` says after each and as long as that pays,
+ * for 250 us and a look at most: true when any came. Then vbd_disk_process comes before the next
+ * wait. For loops that would sleep otherwise; the backend is spared its events. Runs callbacks.
+ * Other threads' calls of the disk wait meanwhile. False from a callback. */
 VBD_API bool vbd_disk_look(struct vbd_disk *d);
 /* Takes operations, see vbd_front_channel, and sends them; `done` may be called before it returns.
  */

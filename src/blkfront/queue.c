@@ -230,13 +230,18 @@ static void publish(struct vbd_front_queue *q)
     }
 }
 
-bool vbd_front_queue_pass(struct vbd_front_queue *q)
+static bool serves(const struct vbd_front_queue *q)
+{
+    return q->started_up && !q->broken;
+}
+
+void vbd_front_queue_poll(struct vbd_front_queue *q)
 {
     uint32_t before = q->ring.rsp_cons;
 
     q->held = false;
-    if (!q->started_up || q->broken || q->passing)
-        return false;
+    if (!serves(q) || q->passing)
+        return;
     q->passing = true;
     vbd_front_complete(q);
     if (!q->broken) {
@@ -245,5 +250,12 @@ bool vbd_front_queue_pass(struct vbd_front_queue *q)
     }
     q->passing = false;
     q->counters.passes += q->ring.rsp_cons != before;
-    return !q->broken && vbd_front_ring_announce_and_recheck(&q->ring);
+}
+
+bool vbd_front_queue_pass(struct vbd_front_queue *q)
+{
+    if (q->passing)
+        return false;
+    vbd_front_queue_poll(q);
+    return serves(q) && vbd_front_ring_announce_and_recheck(&q->ring);
 }

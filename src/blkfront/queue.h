@@ -114,8 +114,12 @@ void vbd_front_queue_fail(struct vbd_front_queue *q, int error);
 /* Takes an operation, which vbd_front_queue_pass sends. `order` grows with each one, in whichever
  * queue of the front. */
 void vbd_front_queue_submit(struct vbd_front_queue *q, struct vbd_io *io, uint64_t order);
-/* Takes responses, writes requests, publishes once, notifies at most once. Returns true when there
- * are more responses at once. A queue that is `broken` afterwards has to be closed. */
+/* Takes responses, writes requests, publishes once, notifies at most once. The backend is not asked
+ * for an event: more may have come at once. A queue that is `broken` afterwards has to be closed.
+ */
+void vbd_front_queue_poll(struct vbd_front_queue *q);
+/* The same, and asks for an event with the next response. Returns true when there are more
+ * responses already. */
 bool vbd_front_queue_pass(struct vbd_front_queue *q);
 /* Whether the next operation is a barrier that waits for other queues. One that was `held` and is
  * not any more needs a pass. */

@@ -8,9 +8,15 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "linux/clock.h"
 #include "linux/error.h"
 
-enum { RETRY_SECONDS = 1, PATIENT_WITH = 4 /* requests under way */ };
+enum {
+    RETRY_SECONDS = 1,
+    PATIENT_WITH = 4, /* requests under way; with more, for */
+    BRIEF_NS = 50000, /* at most */
+    SERVE_NS = 250000 /* so long the lock is kept, and xenstore waits */
+};
 
 /* The disk that this thread has locked, or NULL: whatever is done under the lock may run callbacks.
  */
@@ -152,13 +158,34 @@ static bool have_come(void *ctx)
     return vbd_front_waits(((struct vbd_disk *)ctx)->front);
 }
 
-/* While much is under way, that hides what a wake-up costs. */
-bool vbd_disk_has_answers(struct vbd_disk *d)
+/* While much is under way, that hides what a wake-up costs, but where answers come at once. */
+static uint64_t patience(const struct vbd_disk *d)
 {
     uint32_t under_way = d->front != NULL ? vbd_front_under_way(d->front) : 0;
 
-    return under_way > 0 && under_way <= PATIENT_WITH &&
-           vbd_polling_look(&d->polling, d->patience, have_come, d);
+    if (under_way == 0)
+        return 0;
+    return under_way <= PATIENT_WITH || d->patience < BRIEF_NS ? d->patience : BRIEF_NS;
+}
+
+static bool look(struct vbd_disk *d)
+{
+    return vbd_polling_look(&d->polling, patience(d), have_come, d);
+}
+
+bool vbd_disk_serve(struct vbd_disk *d)
+{
+    uint64_t end;
+
+    if (!look(d))
+        return false;
+    end = vbd_now_ns() + SERVE_NS;
+    do {
+        while (vbd_front_poll(d->front))
+            ;
+    } while (vbd_now_ns() < end && look(d));
+    vbd_disk_send(d); /* and asks for events */
+    return true;
 }
 
 bool vbd_disk_look(struct vbd_disk *d)
@@ -168,7 +195,7 @@ bool vbd_disk_look(struct vbd_disk *d)
     if (vbd_disk_in_callback(d))
         return false;
     vbd_disk_lock(d);
-    found = vbd_disk_has_answers(d);
+    found = vbd_disk_serve(d);
     vbd_disk_unlock(d);
     return found;
 }

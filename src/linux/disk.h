@@ -58,7 +58,7 @@ void vbd_disk_unlock(struct vbd_disk *d);
 /* Waits for events, at most so long; without the lock. Which there are. */
 unsigned vbd_disk_wait(struct vbd_disk *d, int timeout_ms);
 /* vbd_disk_look, with the lock held. */
-bool vbd_disk_has_answers(struct vbd_disk *d);
+bool vbd_disk_serve(struct vbd_disk *d);
 /* Takes those events; with the lock held. */
 void vbd_disk_take(struct vbd_disk *d, unsigned ready);
 /* Sends what was submitted to the front, or by it to xenstore; with the lock held. */

@@ -27,15 +27,15 @@ static void drive(struct vbd_disk *d, struct vbd_disk_waiter *w, const struct ti
 {
     unsigned ready;
 
-    d->driver = w;
-    if (vbd_list_empty(&d->waiters) && vbd_disk_has_answers(d)) {
+    if (vbd_list_empty(&d->waiters) && vbd_disk_serve(d)) {
         ready = vbd_disk_wait(d, 0); /* xenstore has its turn as well */
     } else {
+        d->driver = w;
         vbd_disk_unlock(d);
         ready = vbd_disk_wait(d, ms_left(until));
         vbd_disk_lock(d);
+        d->driver = NULL; /* what is taken may be its own: no kick */
     }
-    d->driver = NULL; /* what is taken may be its own: no kick */
     vbd_disk_take(d, ready);
 }
 

@@ -49,26 +49,40 @@ void vbd_front_fail_operations(struct vbd_front *f, int error)
         vbd_front_queue_fail(&f->queues[i], error);
 }
 
-/* What a callback submits may be for a queue that has had its pass. */
+/* After each queue had its pass: whether another has more to do. What a callback submits may be for
+ * a queue that has had its pass. */
+static bool look_around(struct vbd_front *f)
+{
+    bool more = f->unsent, broken = false;
+
+    for (uint32_t i = 0; i < f->queue_count; i++) {
+        more |= f->queues[i].held && !vbd_front_queue_is_held(&f->queues[i]);
+        broken |= f->queues[i].broken;
+    }
+    if (broken || (f->leave && f->phase == VBD_FRONT_SERVED && vbd_front_is_idle(f)))
+        vbd_front_wake(f);
+    return more;
+}
+
 bool vbd_front_process(struct vbd_front *f)
 {
     const struct vbd_guest *g = f->platform->guest;
-    bool more = false, broken = false;
+    bool more = false;
 
     f->unsent = false;
-
     for (uint32_t i = 0; i < f->queue_count; i++) {
-        struct vbd_front_queue *q = &f->queues[i];
-
-        (void)g->take_event(g->ctx, q->channel);
-        more |= vbd_front_queue_pass(q);
-        broken |= q->broken;
+        (void)g->take_event(g->ctx, f->queues[i].channel);
+        more |= vbd_front_queue_pass(&f->queues[i]);
     }
+    return look_around(f) || more;
+}
+
+bool vbd_front_poll(struct vbd_front *f)
+{
+    f->unsent = false;
     for (uint32_t i = 0; i < f->queue_count; i++)
-        more |= f->queues[i].held && !vbd_front_queue_is_held(&f->queues[i]);
-    if (broken || (f->leave && f->phase == VBD_FRONT_SERVED && vbd_front_is_idle(f)))
-        vbd_front_wake(f);
-    return more || f->unsent;
+        vbd_front_queue_poll(&f->queues[i]);
+    return look_around(f);
 }
 
 bool vbd_front_waits(const struct vbd_front *f)

@@ -310,6 +310,33 @@ static void test_a_refused_flush_does_not_part_neighbours(void **state)
     front_world_free(h.w);
 }
 
+/* Which response is to raise an event, and what is taken and sent meanwhile. */
+static void test_a_poll_asks_for_no_event(void **state)
+{
+    struct hand h;
+    struct front_op first, second;
+    char bytes[512];
+
+    (void)state;
+    begin(&h, 16);
+    front_world_connect(h.w);
+    front_op_submit(h.w, &first, VBD_IO_READ, 0, 512, bytes);
+    assert_true(take(&h));
+    assert_int_equal(h.w->front.ring.header->rsp_event, 1); /* asked for by the pass */
+    answer(&h, &h.last, 0);
+    front_op_submit(h.w, &second, VBD_IO_READ, 512, 512, bytes);
+    vbd_front_queue_poll(&h.w->front);
+    assert_int_equal(first.done, 1);
+    assert_int_equal(h.w->front.ring.header->req_prod, 2);  /* sent */
+    assert_int_equal(h.w->front.ring.header->rsp_event, 1); /* that one is over */
+    assert_true(take(&h));
+    answer(&h, &h.last, 0);
+    assert_false(vbd_front_queue_pass(&h.w->front));
+    assert_int_equal(second.done, 1);
+    assert_int_equal(h.w->front.ring.header->rsp_event, 3);
+    front_world_free(h.w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -323,6 +350,7 @@ int main(void)
         cmocka_unit_test(test_a_refused_barrier_keeps_its_place),
         cmocka_unit_test(test_a_barrier_waits_for_other_queues),
         cmocka_unit_test(test_a_refused_flush_does_not_part_neighbours),
+        cmocka_unit_test(test_a_poll_asks_for_no_event),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
