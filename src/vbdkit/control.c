@@ -10,6 +10,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "vbdkit/program.h"
 #include "vbdkit/server.h"
 
 struct control {
@@ -131,6 +132,7 @@ void control_answer(struct control *c, const struct devices *d)
         return;
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
     document = devices_json(d);
+    (void)json_object_object_add(document, "clock_ns", json_object_new_uint64(tool_now_ns()));
     send_all(fd, json_object_to_json_string_ext(document, JSON_C_TO_STRING_PRETTY |
                                                               JSON_C_TO_STRING_NOSLASHESCAPE));
     (void)json_object_put(document);

@@ -134,12 +134,11 @@ static int show_once(const struct stat_command *c)
     return EXIT_OK;
 }
 
-static double now_s(void)
+/* When the daemon read its counters: on a busy machine its answer may take longer than it should.
+ */
+static double clock_s(json_object *document)
 {
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+    return (double)json_object_get_uint64(json_object_object_get(document, "clock_ns")) / 1e9;
 }
 
 static void pause_ms(int ms)
@@ -153,22 +152,18 @@ static void pause_ms(int ms)
 static int show_again(const struct stat_command *c)
 {
     json_object *before = ask(c);
-    double asked_at = now_s();
 
     for (long n = 0; before != NULL && (c->count == 0 || n < c->count); n++) {
         json_object *document;
-        double now;
 
         pause_ms(c->interval_ms);
         document = ask(c);
-        now = now_s();
         if (document != NULL && c->json)
             print_json(document, JSON_C_TO_STRING_PLAIN);
         else if (document != NULL)
-            stat_print_rates(before, document, now - asked_at);
+            stat_print_rates(before, document, clock_s(document) - clock_s(before));
         (void)json_object_put(before);
         before = document;
-        asked_at = now;
     }
     if (before == NULL)
         return EXIT_FAILED;

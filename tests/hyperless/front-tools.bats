@@ -95,6 +95,21 @@ tools() {
   [[ "$output" == *"0 reads, 0 bytes of results"*iops* ]]
 }
 
+@test "front tools: stat tells a load's rates, and when it counted" {
+  tools 'V front bench --seconds 4 --quiet --json xvda >bench.json &
+    pid=$!
+    wait_until sh -c "\"$VBDKIT\" stat --json | jq -e \".devices[0].counters.reads > 0\""
+    "$VBDKIT" stat --json >before
+    "$VBDKIT" stat 1 1 >rates
+    "$VBDKIT" stat --json >after
+    jq -n --slurpfile a before --slurpfile b after "(\$b[0].clock_ns - \$a[0].clock_ns) / 1e9 | . > 1 and . < 60"
+    cat rates
+    kill $pid; wait $pid; true'
+  [ "$status" -eq 0 ]
+  [[ "$output" == *true* ]]
+  [[ "$output" == *dom1/vbd-51712* ]]
+}
+
 @test "front tools: what can't be is refused, with a sentence, and nothing is lost" {
   tools 'head -c 16M /dev/zero | tr "\0" a >disk1.img
     head -c 17M /dev/zero >large
