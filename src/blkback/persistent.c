@@ -121,10 +121,21 @@ void vbd_persistent_unmap(struct vbd_persistent *p)
         close_mappings(p);
 }
 
+/* Nothing reads into the pages of a run that broke off any more. */
+static void let_go_of_all(struct vbd_persistent *p)
+{
+    for (uint32_t i = 0; p->pages != NULL && i < p->limit; i++)
+        if (p->pages[i].holders > 0) {
+            p->pages[i].holders = 0;
+            vbd_list_append(&p->used, &p->pages[i].link);
+        }
+}
+
 void vbd_persistent_free(struct vbd_persistent *p)
 {
     if (p->allocator == NULL)
         return;
+    let_go_of_all(p);
     vbd_persistent_unmap(p);
     vbd_free(p->allocator, p->pages);
     vbd_free(p->allocator, p->hash);

@@ -36,7 +36,7 @@ int vbd_persistent_init(struct vbd_persistent *p, const struct vbd_allocator *al
                         struct vbd_counters *counters);
 /* Unmaps all but what is held. The queue's thread, or after it is over. */
 void vbd_persistent_unmap(struct vbd_persistent *p);
-/* The same, and frees it. */
+/* The same with those that are held, and frees it: the storage is closed. */
 void vbd_persistent_free(struct vbd_persistent *p);
 /* The page of a grant, mapped now or earlier, until the next call; NULL when it can't be mapped for
  * writing, or there are too many. */

@@ -128,12 +128,17 @@ struct world *keeping_world(uint32_t persistent, uint32_t in_place)
 
 void end_world(struct world *w)
 {
-    const struct vbd_hypervisor *h = &w->sim->seam;
-
     assert_int_equal(w->disk.count, 0);
     assert_true(vbd_queue_idle(w->queue));
     vbd_queue_end(w->queue);
     vbd_queue_free(w->queue);
+    leave_world(w);
+}
+
+void leave_world(struct world *w)
+{
+    const struct vbd_hypervisor *h = &w->sim->seam;
+
     h->unbind(h->ctx, w->channel);
     h->unmap(h->ctx, w->ring, w->front.ring_pages);
     assert_int_equal(w->sim->mapped_pages, 0);

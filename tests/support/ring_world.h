@@ -52,6 +52,8 @@ struct world *new_world_of(enum handfront_layout layout, unsigned ring_pages,
  * are of whole units of `in_place` bytes, unless that is 0. The disk's bytes are all different. */
 struct world *keeping_world(uint32_t persistent, uint32_t in_place);
 void end_world(struct world *w);
+/* What is left to do where the test has freed the queue. */
+void leave_world(struct world *w);
 /* A request of `pages` whole pages of guest memory from `page` on. */
 struct hand_request whole_pages(struct world *w, uint8_t op, uint64_t id, uint64_t sector,
                                 unsigned page, unsigned pages);

@@ -321,6 +321,25 @@ static void test_reads_behind_a_barrier_are_answered(void **state)
     end_world(w);
 }
 
+/* A run that broke off: the storage answers no more. */
+static void test_pages_of_a_run_that_broke_off_are_given_back(void **state)
+{
+    struct world *w = keeping_world(8, 512);
+    int mapped = w->sim->mapped_pages;
+    struct hand_request r = whole_pages(w, 0, 1, 80, DATA_PAGE, 2);
+
+    (void)state;
+    run(w, &r);
+    assert_int_equal(w->sim->mapped_pages, mapped + 2);
+    w->disk.count = 0;
+    vbd_queue_end(w->queue);
+    assert_int_equal(w->sim->mapped_pages, mapped + 2);
+    vbd_queue_free(w->queue);
+    assert_int_equal(w->sim->mapped_pages, mapped);
+    assert_int_equal(w->sim->own_mappings, 0);
+    leave_world(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -337,6 +356,7 @@ int main(void)
         cmocka_unit_test(test_neighbours_in_place_are_merged),
         cmocka_unit_test(test_neighbours_in_place_that_fail_are_tried_alone),
         cmocka_unit_test(test_reads_behind_a_barrier_are_answered),
+        cmocka_unit_test(test_pages_of_a_run_that_broke_off_are_given_back),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
