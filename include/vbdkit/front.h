@@ -83,8 +83,8 @@ struct vbd_front_config {
     /* Of the domain in xenstore, with a slash at its end, kept by reference; NULL: our own. */
     const char *home;
     const struct vbd_front_options *options; /* NULL: the defaults */
-    /* Called from inside the session or vbd_front_process; may submit operations and call
-     * vbd_front_disconnect. */
+    /* Called from inside the session, vbd_front_process or vbd_front_poll; may submit operations
+     * and call vbd_front_disconnect. */
     void (*event)(void *ctx, struct vbd_front *front, enum vbd_front_event event);
     void *ctx;
 };

@@ -26,7 +26,8 @@ struct vbd_disk_config {
     const char *xenstore; /* an address as for xsc_client_open; NULL: the usual */
     const struct vbd_front_options *options; /* NULL: the defaults */
     int timeout_ms;                          /* to connect, and to close; negative: for ever */
-    unsigned poll_us; /* for how long a thread that waits alone looks before it sleeps; 0: not */
+    /* For how long vbd_disk_look, and a thread that waits alone, look before they sleep; 0: not. */
+    unsigned poll_us;
     /* Tells what happens to the disk after it was opened; may be NULL. */
     void (*event)(void *ctx, enum vbd_front_event event);
     void *ctx;
@@ -36,8 +37,9 @@ enum { VBD_DISK_TIMEOUT_MS = 10000 /* with config NULL */ };
 
 /* Connects the vbd that `name` means (see vbd_front_choose), and waits until it can be used.
  * Errors, with a sentence: -ENODEV, -ENOTUNIQ which lists the vbds there are; -ETIMEDOUT no backend
- * connected; -EINVAL a config that is none, or a disk that can't be; those of xsc_client_open and
- * vbd_xen_guest_open; -EPROTO, -ECONNREFUSED the backend lied, or closes always; -ENOMEM. */
+ * connected; -EINVAL a config that is none, an option out of its range, or a disk that can't be;
+ * those of xsc_client_open and vbd_xen_guest_open; -EPROTO, -ECONNREFUSED the backend lied, or
+ * closes always; -ENOMEM. */
 VBD_API int vbd_disk_open(const char *name, const struct vbd_disk_config *config,
                           struct vbd_disk **ret, struct vbd_error *why);
 /* Closes it by the book, and gives up on a backend that does not within the timeout. What is still
@@ -85,10 +87,10 @@ VBD_API int vbd_disk_zero(struct vbd_disk *d, uint64_t offset, uint64_t length,
 VBD_API int vbd_disk_fd(struct vbd_disk *d);
 /* Runs the callbacks of what has come. Never blocks. From a callback it does nothing. */
 VBD_API void vbd_disk_process(struct vbd_disk *d);
-/* Looks for answers, and takes them, as long as `poll_us` says after each and as long as that pays,
- * for 250 us and a look at most: true when any came. Then vbd_disk_process comes before the next
- * wait. For loops that would sleep otherwise; the backend is spared its events. Runs callbacks.
- * Other threads' calls of the disk wait meanwhile. False from a callback. */
+/* Looks for answers, and takes them, for poll_us after each (50 us at most with more than four
+ * under way) and as long as that pays; it ends when 250 us are over, or another thread wants the
+ * disk. True when any came: then vbd_disk_process comes before the next wait. For loops that would
+ * sleep otherwise; the backend is spared its events. Runs callbacks. False from a callback. */
 VBD_API bool vbd_disk_look(struct vbd_disk *d);
 /* Takes operations, see vbd_front_channel, and sends them; `done` may be called before it returns.
  */

@@ -19,7 +19,7 @@ enum { VBD_GUEST_PAGE = 4096 };
 struct vbd_event_channel;
 
 struct vbd_guest {
-    size_t struct_size; /* sizeof(struct vbd_guest), for growth at the end */
+    size_t struct_size; /* sizeof(struct vbd_guest): that of this version */
     void *ctx;          /* first argument of every call; must outlive its users */
 
     /* Makes `count` zeroed pages, one behind the other, that domain domid may map or copy, to read

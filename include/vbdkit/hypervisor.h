@@ -27,7 +27,7 @@ struct vbd_grant_copy {
 struct vbd_event_channel;
 
 struct vbd_hypervisor {
-    size_t struct_size; /* sizeof(struct vbd_hypervisor), for growth at the end */
+    size_t struct_size; /* sizeof(struct vbd_hypervisor): that of this version */
     void *ctx;          /* first argument of every call; must outlive its users */
 
     /* Maps `count` pages that domain domid granted, one behind the other. Any thread. `ctx` is also

@@ -13,9 +13,10 @@
 
 enum {
     RETRY_SECONDS = 1,
-    PATIENT_WITH = 4, /* requests under way; with more, for */
-    BRIEF_NS = 50000, /* at most */
-    SERVE_NS = 250000 /* so long the lock is kept, and xenstore waits */
+    PATIENT_WITH = 4,  /* requests under way; with more, for */
+    BRIEF_NS = 50000,  /* at most */
+    SERVE_NS = 250000, /* so long xenstore waits */
+    TURNS_MAX = 64
 };
 
 /* The disk that this thread has locked, or NULL: whatever is done under the lock may run callbacks.
@@ -24,7 +25,11 @@ static _Thread_local const struct vbd_disk *locked;
 
 void vbd_disk_lock(struct vbd_disk *d)
 {
-    (void)pthread_mutex_lock(&d->lock);
+    if (pthread_mutex_trylock(&d->lock) != 0) {
+        __atomic_add_fetch(&d->wanted, 1, __ATOMIC_RELAXED);
+        (void)pthread_mutex_lock(&d->lock);
+        __atomic_sub_fetch(&d->wanted, 1, __ATOMIC_RELAXED);
+    }
     d->outer = locked;
     locked = d;
 }
@@ -110,11 +115,17 @@ static void turn_client(struct vbd_disk *d)
 
 /* --- driving --- */
 
+/* Not for ever, where each callback submits what the backend answers before the pass is over: then
+ * whoever drives comes again. */
 static void turn_front(struct vbd_disk *d)
 {
-    if (d->front != NULL)
-        while (vbd_front_process(d->front))
-            ;
+    static const uint64_t one = 1;
+
+    for (unsigned turns = 0; d->front != NULL && vbd_front_process(d->front); turns++)
+        if (turns == TURNS_MAX) {
+            (void)!write(d->kick, &one, sizeof one);
+            return;
+        }
 }
 
 void vbd_disk_send(struct vbd_disk *d)
@@ -173,29 +184,35 @@ static bool look(struct vbd_disk *d)
     return vbd_polling_look(&d->polling, patience(d), have_come, d);
 }
 
-bool vbd_disk_serve(struct vbd_disk *d)
+static bool is_wanted(const struct vbd_disk *d)
+{
+    return __atomic_load_n(&d->wanted, __ATOMIC_RELAXED) > 0;
+}
+
+bool vbd_disk_serve(struct vbd_disk *d, const bool *enough)
 {
     uint64_t end;
+    bool more;
 
-    if (!look(d))
+    if (is_wanted(d) || !look(d))
         return false;
     end = vbd_now_ns() + SERVE_NS;
-    do {
-        while (vbd_front_poll(d->front))
-            ;
-    } while (vbd_now_ns() < end && look(d));
+    do
+        more = vbd_front_poll(d->front);
+    while (!*enough && !is_wanted(d) && vbd_now_ns() < end && (more || look(d)));
     vbd_disk_send(d); /* and asks for events */
     return true;
 }
 
 bool vbd_disk_look(struct vbd_disk *d)
 {
+    static const bool never = false;
     bool found;
 
     if (vbd_disk_in_callback(d))
         return false;
     vbd_disk_lock(d);
-    found = vbd_disk_serve(d);
+    found = vbd_disk_serve(d, &never);
     vbd_disk_unlock(d);
     return found;
 }

@@ -27,6 +27,7 @@ struct vbd_disk {
     struct vbd_front_platform platform;
     struct vbd_front *front; /* NULL until it is known which */
     pthread_mutex_t lock;
+    unsigned wanted;              /* threads that wait for the lock; atomic */
     const struct vbd_disk *outer; /* the disk from whose callback this one was locked, or NULL */
     struct vbd_list waiters;
     struct vbd_disk_waiter *driver; /* who drives; NULL: nobody */
@@ -57,8 +58,8 @@ void vbd_disk_lock(struct vbd_disk *d);
 void vbd_disk_unlock(struct vbd_disk *d);
 /* Waits for events, at most so long; without the lock. Which there are. */
 unsigned vbd_disk_wait(struct vbd_disk *d, int timeout_ms);
-/* vbd_disk_look, with the lock held. */
-bool vbd_disk_serve(struct vbd_disk *d);
+/* vbd_disk_look, with the lock held, until *enough. */
+bool vbd_disk_serve(struct vbd_disk *d, const bool *enough);
 /* Takes those events; with the lock held. */
 void vbd_disk_take(struct vbd_disk *d, unsigned ready);
 /* Sends what was submitted to the front, or by it to xenstore; with the lock held. */

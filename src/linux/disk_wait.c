@@ -27,7 +27,7 @@ static void drive(struct vbd_disk *d, struct vbd_disk_waiter *w, const struct ti
 {
     unsigned ready;
 
-    if (vbd_list_empty(&d->waiters) && vbd_disk_serve(d)) {
+    if (vbd_list_empty(&d->waiters) && vbd_disk_serve(d, &w->done)) {
         ready = vbd_disk_wait(d, 0); /* xenstore has its turn as well */
     } else {
         d->driver = w;

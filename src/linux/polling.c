@@ -54,6 +54,7 @@ bool vbd_polling_look(struct vbd_polling *p, uint64_t patience, bool (*found)(vo
     while (offer || !look_some(found, ctx)) {
         offer = false;
         if (!is_nobody_waiting(&now)) {
+            p->beside = false;
             sleep_for(p, PAUSE_OF_CROWD);
             return found(ctx);
         }

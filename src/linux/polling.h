@@ -10,7 +10,7 @@
 
 struct vbd_polling {
     unsigned pause, left; /* sleeps without a look: after the last one, and still */
-    bool beside; /* what was looked for came while others had this processor: it is made there */
+    bool beside; /* the last find was there after others had this processor: perhaps they made it */
 };
 
 /* Looks until found(ctx), or the patience, in nanoseconds, is over; false: sleep now. */

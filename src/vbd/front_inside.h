@@ -46,8 +46,8 @@ struct vbd_front {
     struct vbd_front_queue queues[VBD_QUEUES_MAX];
     uint32_t queue_count; /* open */
     uint32_t next_queue;  /* whose turn it is */
-    bool unsent;          /* something was submitted since vbd_front_process began */
-    uint64_t submitted;   /* operations */
+    bool unsent; /* something was submitted since vbd_front_process or vbd_front_poll began */
+    uint64_t submitted; /* operations */
     struct vbd_buffers buffers;
     struct vbd_channel channel;
     int error; /* what every operation is done with; 0: none */

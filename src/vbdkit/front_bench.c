@@ -226,24 +226,13 @@ static int prepare(struct bench *b)
     return b->memory != NULL ? EXIT_OK : tool_fail(b->args->part, "no memory");
 }
 
-/* Several that are to load at once are all connected before the first begins. */
-static void await_the_word(void)
-{
-    char said[64];
-    ssize_t n;
-
-    do
-        n = read(STDIN_FILENO, said, sizeof said);
-    while (n > 0 || (n < 0 && errno == EINTR));
-}
-
 static int measure(struct bench *b)
 {
     struct vbd_front_counters counters;
     double cpu, seconds;
 
     if (b->args->await)
-        await_the_word();
+        front_drain(b->disk, STDIN_FILENO); /* others that are to begin at once connect meanwhile */
     cpu = own_cpu_us();
     run(b);
     seconds = (double)(tool_now_ns() - b->began) / 1e9;

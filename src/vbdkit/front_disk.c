@@ -70,15 +70,33 @@ int front_range(const struct front_args *a, struct vbd_disk *disk, uint64_t *ret
     return EXIT_OK;
 }
 
-void front_turn(struct vbd_disk *disk)
+/* Whether `fd` can be read. */
+static bool turn(struct vbd_disk *disk, int fd)
 {
     struct pollfd fds[] = {{.fd = vbd_disk_fd(disk), .events = POLLIN},
-                           {.fd = signals, .events = POLLIN}};
+                           {.fd = signals, .events = POLLIN},
+                           {.fd = fd, .events = POLLIN}};
 
-    (void)poll(fds, 2, vbd_disk_look(disk) ? 0 : -1);
+    (void)poll(fds, 3, vbd_disk_look(disk) ? 0 : -1);
     if (fds[1].revents != 0)
         take_signal(disk);
     vbd_disk_process(disk);
+    return fds[2].revents != 0;
+}
+
+void front_turn(struct vbd_disk *disk)
+{
+    (void)turn(disk, -1);
+}
+
+void front_drain(struct vbd_disk *disk, int fd)
+{
+    char bytes[64];
+    ssize_t n = 1;
+
+    while (n > 0 || (n < 0 && errno == EINTR))
+        if (turn(disk, fd))
+            n = read(fd, bytes, sizeof bytes);
 }
 
 static void print_json(json_object *document)

@@ -30,6 +30,8 @@ int front_range(const struct front_args *a, struct vbd_disk *disk, uint64_t *ret
                 uint64_t *ret_length);
 /* Waits for events of the disk, and takes them. */
 void front_turn(struct vbd_disk *disk);
+/* The same again and again, until the descriptor has nothing more to read. */
+void front_drain(struct vbd_disk *disk, int fd);
 
 /* The parts, each with the disk's name in its arguments: an exit status. */
 int front_list(const struct front_args *a);

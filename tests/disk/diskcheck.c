@@ -117,7 +117,9 @@ static void loop(void)
         vbd_disk_submit(disk, &io, 1);
     }
     while (__atomic_load_n(&looped_done, __ATOMIC_ACQUIRE) < LOOP_IOS) {
-        (void)poll(&fd, 1, 100); /* another thread may take the event */
+        bool found = vbd_disk_look(disk);
+
+        (void)poll(&fd, 1, found ? 0 : 100); /* another thread may take the event */
         vbd_disk_process(disk);
     }
     for (int i = 0; i < LOOP_IOS; i++)
@@ -159,6 +161,17 @@ static void threads_beside_a_loop(void)
         CHECK(pthread_join(threads[i], NULL) == 0);
 }
 
+/* The loop looks while a thread may be asleep: whoever takes an answer, each comes. */
+static void one_thread_and_a_loop(void)
+{
+    pthread_t thread;
+
+    looped_done = 0;
+    CHECK(pthread_create(&thread, NULL, use, (void *)(uintptr_t)1) == 0);
+    loop();
+    CHECK(pthread_join(thread, NULL) == 0);
+}
+
 /* --- each call --- */
 
 static void each_call(void)
@@ -198,19 +211,30 @@ static void what_is_refused(const char *name)
     why.text[0] = '\0';
 }
 
-int main(int argc, char **argv)
+static void use_disk(const char *name, unsigned poll_us)
 {
-    struct vbd_disk_config config = {
-        .struct_size = sizeof config, .timeout_ms = VBD_DISK_TIMEOUT_MS, .event = event};
+    struct vbd_disk_config config = {.struct_size = sizeof config,
+                                     .timeout_ms = VBD_DISK_TIMEOUT_MS,
+                                     .poll_us = poll_us,
+                                     .event = event};
 
-    if (argc != 2)
-        return 2;
-    what_is_refused(argv[1]);
-    CHECK(vbd_disk_open(argv[1], &config, &disk, &why) == 0);
+    looped_done = 0;
+    resumed = false;
+    CHECK(vbd_disk_open(name, &config, &disk, &why) == 0);
     threads_beside_a_loop();
+    one_thread_and_a_loop();
     each_call();
     disk = vbd_disk_close(disk);
     CHECK(disk == NULL);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 2)
+        return 2;
+    what_is_refused(argv[1]);
+    use_disk(argv[1], 0);
+    use_disk(argv[1], 100);
     CHECK(vbd_disk_open(argv[1], NULL, &disk, &why) == 0); /* again, at once */
     vbd_disk_close(disk);
     return 0;
