@@ -229,6 +229,16 @@ static int check_rest(struct copy *c, uint64_t end)
                : EXIT_OK;
 }
 
+/* Not before it is known that something will be read: what the file had is lost. */
+static int empty_file(struct copy *c)
+{
+    bool is_named = c->file > STDERR_FILENO;
+
+    if (is_named && ftruncate(c->file, 0) < 0 && errno != EINVAL /* a pipe or a device */)
+        return file_failed(c, "cannot write");
+    return EXIT_OK;
+}
+
 static int run(struct copy *c, const char *what, bool compares)
 {
     struct vbd_error why = {""};
@@ -237,6 +247,8 @@ static int run(struct copy *c, const char *what, bool compares)
 
     if (r == EXIT_OK)
         r = make_memory(c, compares);
+    if (r == EXIT_OK && c->op == VBD_IO_READ && !compares)
+        r = empty_file(c);
     if (r != EXIT_OK)
         return r;
     c->end = end = c->at + length;
@@ -284,7 +296,7 @@ static int copy(const struct front_args *a, enum vbd_io_op op, int flags, const 
 
 int front_read(const struct front_args *a)
 {
-    return copy(a, VBD_IO_READ, O_WRONLY | O_CREAT | O_TRUNC, "read", false);
+    return copy(a, VBD_IO_READ, O_WRONLY | O_CREAT, "read", false);
 }
 
 int front_write(const struct front_args *a)

@@ -141,6 +141,16 @@ static double clock_s(json_object *document)
     return (double)json_object_get_uint64(json_object_object_get(document, "clock_ns")) / 1e9;
 }
 
+/* An older daemon does not say. */
+static json_object *ask_with_clock(const struct stat_command *c)
+{
+    json_object *document = ask(c);
+
+    if (document != NULL && json_object_object_get(document, "clock_ns") == NULL)
+        (void)json_object_object_add(document, "clock_ns", json_object_new_uint64(tool_now_ns()));
+    return document;
+}
+
 static void pause_ms(int ms)
 {
     struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
@@ -151,13 +161,13 @@ static void pause_ms(int ms)
 /* Like iostat, but for its first table: each is about the interval before it. */
 static int show_again(const struct stat_command *c)
 {
-    json_object *before = ask(c);
+    json_object *before = ask_with_clock(c);
 
     for (long n = 0; before != NULL && (c->count == 0 || n < c->count); n++) {
         json_object *document;
 
         pause_ms(c->interval_ms);
-        document = ask(c);
+        document = ask_with_clock(c);
         if (document != NULL && c->json)
             print_json(document, JSON_C_TO_STRING_PLAIN);
         else if (document != NULL)
