@@ -34,6 +34,20 @@ static int keep(char **place, const char *value)
     return *place == NULL ? -1 : 0;
 }
 
+static int read_timeout(const char *value)
+{
+    int seconds;
+
+    if (nbdkit_parse_int("timeout", value, &seconds) < 0)
+        return -1;
+    if (seconds < 0 || seconds > 86400) {
+        nbdkit_error("timeout: %s is no number of seconds from 0 to 86400", value);
+        return -1;
+    }
+    timeout_seconds = seconds;
+    return 0;
+}
+
 static int config(const char *key, const char *value)
 {
     struct vbd_error why = {""};
@@ -43,7 +57,7 @@ static int config(const char *key, const char *value)
     if (strcmp(key, "xenstore") == 0)
         return keep(&xenstore, value);
     if (strcmp(key, "timeout") == 0)
-        return nbdkit_parse_int("timeout", value, &timeout_seconds);
+        return read_timeout(value);
     if (strcmp(key, "option") != 0) {
         nbdkit_error("there is no parameter \"%s\"", key);
         return -1;

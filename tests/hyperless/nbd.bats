@@ -69,3 +69,12 @@ make_file_system='mkdir tree
   [ "$status" -eq 0 ]
   [[ "$output" == *'"xvda" is no vbd of this domain; there are: none'*"status 1"* ]]
 }
+
+@test "nbd: a timeout that no clock has is refused" {
+  for value in -1 86401 2147483647 99999999999 soon; do
+    run nbdkit "$(dirname "$VBDKIT")/nbdkit/nbdkit-vbd-plugin.so" name=xvda timeout=$value
+    echo "$output"
+    [ "$status" -ne 0 ]
+    [[ "$output" == *timeout* ]]
+  done
+}
