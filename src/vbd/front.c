@@ -50,7 +50,7 @@ void vbd_front_fail_with(struct vbd_front *f, int error, const char *why)
         say_closed(f);
     vbd_front_close_queues(f);
     vbd_front_fail_operations(f, error);
-    end(f, VBD_FRONT_FAILED);
+    end(f, f->leave ? VBD_FRONT_CLOSED : VBD_FRONT_FAILED); /* who leaves waits for that alone */
 }
 
 /* --- talking to xenstore --- */
@@ -264,10 +264,11 @@ void vbd_front_settle(struct vbd_front *f, bool again)
         look(f);
 }
 
+/* A look may close the queues: not amid their passes, after which it comes. */
 void vbd_front_wake(struct vbd_front *f)
 {
     f->again = true;
-    if (!f->busy)
+    if (!f->busy && !f->passing)
         look(f);
 }
 

@@ -59,7 +59,7 @@ static bool look_around(struct vbd_front *f)
         more |= f->queues[i].held && !vbd_front_queue_is_held(&f->queues[i]);
         broken |= f->queues[i].broken;
     }
-    if (broken || (f->leave && f->phase == VBD_FRONT_SERVED && vbd_front_is_idle(f)))
+    if (broken || f->again || (f->leave && f->phase == VBD_FRONT_SERVED && vbd_front_is_idle(f)))
         vbd_front_wake(f);
     return more;
 }
@@ -69,19 +69,27 @@ bool vbd_front_process(struct vbd_front *f)
     const struct vbd_guest *g = f->platform->guest;
     bool more = false;
 
+    if (f->passing) /* a callback's */
+        return false;
+    f->passing = true;
     f->unsent = false;
     for (uint32_t i = 0; i < f->queue_count; i++) {
         (void)g->take_event(g->ctx, f->queues[i].channel);
         more |= vbd_front_queue_pass(&f->queues[i]);
     }
+    f->passing = false;
     return look_around(f) || more;
 }
 
 bool vbd_front_poll(struct vbd_front *f)
 {
+    if (f->passing)
+        return false;
+    f->passing = true;
     f->unsent = false;
     for (uint32_t i = 0; i < f->queue_count; i++)
         vbd_front_queue_poll(&f->queues[i]);
+    f->passing = false;
     return look_around(f);
 }
 

@@ -31,6 +31,7 @@ struct vbd_front {
     enum vbd_front_phase next_phase; /* when the batch under way is committed */
     void (*then)(struct vbd_front *f);
     bool busy, again;
+    bool passing;     /* inside vbd_front_process or vbd_front_poll */
     bool leave;       /* vbd_front_disconnect was called */
     bool connected;   /* the owner was told */
     bool ended;       /* VBD_FRONT_CLOSED was sent */
