@@ -95,7 +95,7 @@ struct vbd_front_config {
 VBD_API int vbd_front_connect(const struct vbd_front_platform *platform, struct xsc *x,
                               const struct vbd_front_config *config, struct vbd_front **ret);
 /* Closes by the book: operations under way are done first, then the backend is told. The event is
- * VBD_FRONT_CLOSED. */
+ * VBD_FRONT_CLOSED, also where that fails. */
 VBD_API void vbd_front_disconnect(struct vbd_front *front);
 /* Gives everything back, at any time; operations not done are done with -ECANCELED, and the backend
  * is left to see for itself. NULL is fine. */
@@ -125,7 +125,8 @@ VBD_API int vbd_front_error(const struct vbd_front *front);
  * backend may be done twice: writes that overlap and are under way at once end in any order. */
 VBD_API struct vbd_channel *vbd_front_channel(struct vbd_front *front);
 /* To be called when events may have come, see vbd_guest, and after operations were submitted: it
- * sends them. True when there is more to do at once. */
+ * sends them. True when there is more to do at once. From a callback of an operation it does
+ * nothing. */
 VBD_API bool vbd_front_process(struct vbd_front *front);
 
 /* The same, but no event has to be there, and the backend is asked for none: for whoever looks
