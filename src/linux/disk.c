@@ -115,15 +115,20 @@ static void turn_client(struct vbd_disk *d)
 
 /* --- driving --- */
 
+void vbd_disk_kick(struct vbd_disk *d)
+{
+    static const uint64_t one = 1;
+
+    (void)!write(d->kick, &one, sizeof one);
+}
+
 /* Not for ever, where each callback submits what the backend answers before the pass is over: then
  * whoever drives comes again. */
 static void turn_front(struct vbd_disk *d)
 {
-    static const uint64_t one = 1;
-
     for (unsigned turns = 0; d->front != NULL && vbd_front_process(d->front); turns++)
         if (turns == TURNS_MAX) {
-            (void)!write(d->kick, &one, sizeof one);
+            vbd_disk_kick(d);
             return;
         }
 }

@@ -60,6 +60,8 @@ void vbd_disk_unlock(struct vbd_disk *d);
 unsigned vbd_disk_wait(struct vbd_disk *d, int timeout_ms);
 /* vbd_disk_look, with the lock held, until *enough. */
 bool vbd_disk_serve(struct vbd_disk *d, const bool *enough);
+/* Whoever drives, or will, comes again. */
+void vbd_disk_kick(struct vbd_disk *d);
 /* Takes those events; with the lock held. */
 void vbd_disk_take(struct vbd_disk *d, unsigned ready);
 /* Sends what was submitted to the front, or by it to xenstore; with the lock held. */

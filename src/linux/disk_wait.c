@@ -62,11 +62,9 @@ static void leave_place(struct vbd_disk *d)
 
 void vbd_disk_wake(struct vbd_disk *d, struct vbd_disk_waiter *w)
 {
-    static const uint64_t one = 1;
-
     w->done = true;
     if (d->driver == w)
-        (void)!write(d->kick, &one, sizeof one);
+        vbd_disk_kick(d);
     else
         (void)pthread_cond_signal(&w->cond);
 }
